@@ -1,0 +1,1 @@
+//! The metrics APIs as functions of (request, store, now).

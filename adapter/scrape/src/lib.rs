@@ -1,0 +1,1 @@
+//! Discovers pods, fetches their pages, keeps the store fresh.

@@ -1,0 +1,2 @@
+//! Kubernetes custom metrics straight from the pods.
+fn main() {}

@@ -1,0 +1,286 @@
+//! Targets: one address of a pod that serves a page, and what came of asking it.
+
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic::Ordering},
+    time::Duration,
+};
+
+use crate::{Layout, Page, PodKey, Timestamp, registry::Registry};
+
+/// Where a pod serves a page.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// http or https.
+    pub scheme: Scheme,
+    /// The pod's own IP.
+    pub address: IpAddr,
+    /// The port.
+    pub port: u16,
+    /// The path, with its query if it has one; begins with `/`.
+    pub path: Box<str>,
+}
+
+/// How a page is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+/// Identifies a target for as long as the process lives; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TargetId(pub(crate) u64);
+
+/// One endpoint of one pod, with what is known of it.
+#[derive(Debug)]
+pub struct Target {
+    id: TargetId,
+    pod: PodKey,
+    endpoint: Endpoint,
+    registry: Arc<Registry>,
+    state: RwLock<State>,
+}
+
+/// The one who scrapes a target, and alone writes to it.
+#[derive(Debug)]
+pub struct Recorder {
+    target: Arc<Target>,
+}
+
+/// A scrape that succeeded.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// How long it took, from connecting to the last byte.
+    pub duration: Duration,
+    /// Lines of the page that were skipped.
+    pub rejected: u64,
+    /// The first of them: line number and reason.
+    pub first_rejected: Option<Box<str>>,
+}
+
+/// A scrape that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// When it ended.
+    pub at: Timestamp,
+    /// What failed.
+    pub kind: FailureKind,
+    /// One line for the pod's owner: what happened and what to change.
+    pub message: Box<str>,
+}
+
+/// The classes of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// Nothing accepted the connection.
+    Connect,
+    /// TLS was not agreed upon.
+    Tls,
+    /// The connection broke or spoke no HTTP.
+    Protocol,
+    /// The deadline passed.
+    Timeout,
+    /// An answer with another code than 200.
+    HttpStatus,
+    /// A limit was exceeded; the message names the flag.
+    Limit,
+    /// The page cannot be used as a whole.
+    Page,
+}
+
+/// What came of a target's scrapes so far.
+#[derive(Clone, Debug, Default)]
+pub struct TargetStatus {
+    /// When the last good scrape was taken.
+    pub last_success: Option<Timestamp>,
+    /// The last good scrape.
+    pub last_outcome: Option<Outcome>,
+    /// The last scrape, if it failed.
+    pub failure: Option<Failure>,
+    /// Failures since the last success.
+    pub failures_in_a_row: u32,
+}
+
+/// A page was refused because the store holds all the series it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreFull {
+    /// The limit: [`Config::series`](crate::Config::series).
+    pub limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    page: Option<Page>,
+    status: TargetStatus,
+}
+
+// === impl Target ===
+
+impl Target {
+    pub(crate) fn new(id: TargetId, pod: PodKey, endpoint: Endpoint, registry: Arc<Registry>) -> Arc<Self> {
+        Arc::new(Self { id, pod, endpoint, registry, state: RwLock::default() })
+    }
+
+    /// Which target this is.
+    #[must_use]
+    pub fn id(&self) -> TargetId {
+        self.id
+    }
+
+    /// The pod that it belongs to.
+    #[must_use]
+    pub fn pod(&self) -> &PodKey {
+        &self.pod
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Looks at its page, if one was ever read. Writers wait while `look` runs, so it only computes.
+    pub fn page<R>(&self, look: impl FnOnce(&Page) -> R) -> Option<R> {
+        self.read().page.as_ref().map(look)
+    }
+
+    /// What came of its scrapes so far.
+    #[must_use]
+    pub fn status(&self) -> TargetStatus {
+        self.read().status.clone()
+    }
+
+    /// Whether any scrape, good or bad, has ended.
+    #[must_use]
+    pub fn was_tried(&self) -> bool {
+        let state = self.read();
+        state.status.last_success.is_some() || state.status.failure.is_some()
+    }
+
+    /// A panicking reader leaves the state whole, so a poisoned lock is as good as any.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let series = state.page.as_ref().map_or(0, |page| page.layout().len());
+        self.registry.series.fetch_sub(series, Ordering::Relaxed);
+    }
+}
+
+// === impl Recorder ===
+
+impl Recorder {
+    pub(crate) fn new(target: Arc<Target>) -> Self {
+        Self { target }
+    }
+
+    /// The target that this one records.
+    #[must_use]
+    pub fn target(&self) -> &Arc<Target> {
+        &self.target
+    }
+
+    /// Keeps a page that was read at `taken`.
+    ///
+    /// `values` has one entry for each series of `layout`, NaN for none; `times` (Unix milliseconds) has as
+    /// many or is empty. With the layout of the page before, nothing is allocated.
+    ///
+    /// # Errors
+    /// [`StoreFull`] when the page has more series than the store may still take; the page before stays,
+    /// until it is too old to be served.
+    pub fn record(
+        &mut self,
+        layout: &Arc<Layout>,
+        values: &[f64],
+        times: &[i64],
+        taken: Timestamp,
+        outcome: Outcome,
+    ) -> Result<(), StoreFull> {
+        let registry = &self.target.registry;
+        let mut state = self.target.write();
+        match &mut state.page {
+            Some(page) if Arc::ptr_eq(page.layout(), layout) => page.record(values, times, taken),
+            Some(page) => {
+                registry.take_series(page.layout().len(), layout.len())?;
+                page.relayout(Arc::clone(layout), values, times, taken);
+            }
+            none => {
+                registry.take_series(0, layout.len())?;
+                *none = Some(Page::new(Arc::clone(layout), registry.config.columns, values, times, taken));
+            }
+        }
+        state.status.last_success = Some(taken);
+        state.status.last_outcome = Some(outcome);
+        state.status.failure = None;
+        state.status.failures_in_a_row = 0;
+        Ok(())
+    }
+
+    /// Keeps that a scrape failed. The page before stays, until it is too old to be served.
+    pub fn fail(&mut self, failure: Failure) {
+        let mut state = self.target.write();
+        state.status.failures_in_a_row = state.status.failures_in_a_row.saturating_add(1);
+        state.status.failure = Some(failure);
+    }
+
+    /// The one layout equal to this one, shared with every target whose page has this shape.
+    #[must_use]
+    pub fn intern(&self, layout: Layout) -> Arc<Layout> {
+        self.target.registry.intern(layout)
+    }
+}
+
+// === impl Endpoint ===
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        match self.address {
+            IpAddr::V4(address) => write!(f, "{scheme}://{address}:{}{}", self.port, self.path),
+            IpAddr::V6(address) => write!(f, "{scheme}://[{address}]:{}{}", self.port, self.path),
+        }
+    }
+}
+
+// === impl FailureKind ===
+
+impl FailureKind {
+    /// The value of a metric's label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Protocol => "protocol",
+            Self::Timeout => "timeout",
+            Self::HttpStatus => "http_status",
+            Self::Limit => "limit",
+            Self::Page => "page",
+        }
+    }
+}
+
+// === impl StoreFull ===
+
+impl fmt::Display for StoreFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the store already holds the {} series that it may", self.limit)
+    }
+}
+
+impl std::error::Error for StoreFull {}
