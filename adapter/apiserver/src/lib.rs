@@ -14,7 +14,9 @@ pub mod selector;
 pub mod status;
 pub mod table;
 
-pub use api::{Answer, Api, ApiResource, Attributes, Definition, GroupVersion, Query, Representation, Request};
+pub use api::{
+    Answer, Api, ApiResource, Attributes, Definition, GroupVersion, Query, Representation, Request,
+};
 pub use selector::Selector;
 pub use status::{Reason, Status};
 pub use table::Table;
