@@ -12,6 +12,8 @@ use std::{
 /// allocation. Two layouts are equal when they list the same series in the same order.
 #[derive(Debug)]
 pub struct Layout {
+    /// Given when it is interned; 0 before.
+    id: u64,
     text: Box<str>,
     /// Distinct names, sorted by text.
     names: Box<[NameEntry]>,
@@ -143,6 +145,16 @@ impl Layout {
         let entry = self.series.get(id as usize)?;
         let name = self.names.get(entry.name as usize)?;
         Some(Series { name: name.text.of(&self.text), labels: self.labels_of(entry) })
+    }
+
+    /// Tells interned layouts apart; never reused.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn with_id(self, id: u64) -> Self {
+        Self { id, ..self }
     }
 
     /// Bytes on the heap, without the allocator's own.
@@ -307,6 +319,7 @@ impl LayoutBuilder {
             }
         }
         Layout {
+            id: 0,
             text,
             names: names.into(),
             series: series.into(),

@@ -146,6 +146,22 @@ impl Page {
     }
 }
 
+// === impl Increase ===
+
+impl Increase {
+    /// The span between the two samples; never zero.
+    #[must_use]
+    pub fn span(&self) -> Duration {
+        self.to.since(self.from)
+    }
+
+    /// The rise a second over that span.
+    #[must_use]
+    pub fn per_second(&self) -> f64 {
+        self.amount / self.span().as_secs_f64()
+    }
+}
+
 // === impl History ===
 
 impl History {

@@ -31,6 +31,7 @@ struct Layouts {
     by_hash: HashMap<u64, Vec<Weak<Layout>>>,
     inserted: usize,
     alive: usize,
+    last_id: u64,
 }
 
 // === impl Registry ===
@@ -83,7 +84,8 @@ impl Layouts {
         if self.inserted >= 2 * self.alive + 64 {
             self.sweep();
         }
-        let layout = Arc::new(layout);
+        self.last_id += 1;
+        let layout = Arc::new(layout.with_id(self.last_id));
         self.by_hash.entry(hash).or_default().push(Arc::downgrade(&layout));
         self.inserted += 1;
         layout
