@@ -70,7 +70,7 @@ pub(crate) fn braces<'a>(
         }
     }
     if !sorted {
-        sort(labels.get_mut(first..).unwrap_or_default()).map_err(|reason| Fault { at: 0, reason })?;
+        sort(labels.get_mut(first..).unwrap_or_default()).map_err(Fault::of_line)?;
     }
     Ok(metric_name)
 }

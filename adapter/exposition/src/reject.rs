@@ -94,9 +94,18 @@ pub enum Reason {
 /// Where in its line reading stopped, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// Bytes before the fault.
+    /// Bytes before the fault; `usize::MAX` for one of the line as a whole.
     pub(crate) at: usize,
     pub(crate) reason: Reason,
+}
+
+// === impl Fault ===
+
+impl Fault {
+    /// A fault of the line as a whole.
+    pub(crate) fn of_line(reason: Reason) -> Self {
+        Self { at: usize::MAX, reason }
+    }
 }
 
 // === impl Rejected ===

@@ -100,19 +100,18 @@ impl<'a> Scanner<'a> {
 
     #[inline]
     fn current(&self, labels: &mut Vec<Label<'a>>) -> Result<Option<Line<'a>>, Fault> {
-        let fault = |reason| Fault { at: usize::MAX, reason };
         let mut end = self.end;
         if end > self.start && self.bytes.get(end - 1) == Some(&b'\r') {
             end -= 1;
         }
         if end - self.start > self.limits.line_bytes {
-            return Err(fault(Reason::LineTooLong { limit: self.limits.line_bytes }));
+            return Err(Fault::of_line(Reason::LineTooLong { limit: self.limits.line_bytes }));
         }
         let text = match self.text {
             Some(text) => text.get(self.start..end),
             None => self.bytes.get(self.start..end).and_then(|line| std::str::from_utf8(line).ok()),
         };
-        let text = text.ok_or(fault(Reason::NotUtf8))?;
+        let text = text.ok_or(Fault::of_line(Reason::NotUtf8))?;
         match text.trim_start_matches([' ', '\t']).as_bytes().first() {
             None => Ok(None),
             Some(b'#') => line::comment(text, self.format),
