@@ -1,1 +1,183 @@
 //! Discovers pods, fetches their pages, keeps the store fresh.
+//!
+//! ```text
+//! API server ──watch──> discover ──targets──> schedule ──due──> scrape = fetch ──bytes──> ingest ──> store
+//! ```
+//!
+//! [`Config`] says how, [`Scraper::build`] checks it, [`Scraper::run`] does it until it is told to stop. [`Health`]
+//! tells probes how it goes.
+//!
+//! # Promises
+//! - A target lives as long as its pod is one: a pod that is gone is let go of in the midst of a scrape.
+//! - A pod that is slow, broken or hostile costs its own target only; what it may cost is bounded by [`Config`].
+//! - A scrape goes to the pod's own address, follows no redirect and carries no credential.
+//! - The time of a page is when it was asked for, so that no value is taken for newer than it is.
+//! - Nothing is given up for ever: watches, lists and targets are tried again, with back-off.
+//!
+//! # Left to others
+//! What is too old to be served, rates and sums: the store's readers. The wall clock, the client for the API server
+//! and the registry for our own numbers are handed in.
+
+mod buffer;
+mod cadence;
+mod config;
+mod discover;
+mod failure;
+mod fetch;
+mod health;
+mod ingest;
+mod lenient;
+mod metrics;
+mod pod;
+mod schedule;
+mod scrape;
+mod target_rules;
+mod text;
+
+use std::{fmt, panic, sync::Arc};
+
+use kube::Client;
+use podgauge_store::{Timestamp, Writer};
+use prometheus_client::registry::Registry;
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    cadence::Cadence,
+    discover::Discovery,
+    fetch::Fetcher,
+    health::Signs,
+    ingest::Shapes,
+    metrics::Metrics,
+    schedule::{ScheduleConfig, Scheduler},
+    scrape::PodScrape,
+    target_rules::TargetRules,
+};
+pub use self::{
+    config::{Config, ConfigError, flag},
+    health::Health,
+};
+
+/// Tells the wall clock's time.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+/// Keeps a store fresh.
+pub struct Scraper {
+    client: Client,
+    namespace: Option<String>,
+    discovery: Discovery,
+    commands: mpsc::Receiver<discover::Command>,
+    scheduler: Scheduler<PodScrape>,
+    health: Health,
+}
+
+/// Changes that may wait for the scheduler. It is never busy for long, and discovery waits when this is full.
+const COMMANDS: usize = 256;
+
+// === impl Scraper ===
+
+impl Scraper {
+    /// A scraper that writes to `writer`, asks `client` for pods and counts in `registry`. Does nothing until it is
+    /// [`run`](Self::run).
+    ///
+    /// # Errors
+    /// A field of `config` is out of its range.
+    pub fn build(
+        config: Config,
+        client: Client,
+        writer: Writer,
+        clock: Clock,
+        registry: &mut Registry,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let metrics = Metrics::register(registry);
+        let (signs, health) = Signs::new();
+        let signs = Arc::new(signs);
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        let scrape = PodScrape {
+            fetcher: Fetcher::new(&config, clock.clone())?,
+            limits: config.page.clone(),
+            shapes: Shapes::default(),
+            metrics: metrics.clone(),
+            clock,
+        };
+        let cadence =
+            Cadence { epoch: Instant::now(), interval: config.interval, backoff_limit: config.backoff_limit };
+        let schedule = ScheduleConfig {
+            cadence,
+            concurrency: config.concurrency,
+            warmup: config.interval + config.timeout,
+        };
+        let rules = TargetRules {
+            allow_node_addresses: config.allow_node_addresses,
+            allow_loopback: config.allow_loopback,
+            targets_per_pod: config.targets_per_pod,
+        };
+        Ok(Self {
+            client,
+            namespace: config.namespace,
+            discovery: Discovery {
+                rules,
+                writer,
+                commands: sender,
+                metrics: metrics.clone(),
+                signs: Arc::clone(&signs),
+            },
+            commands,
+            scheduler: Scheduler::new(schedule, scrape, metrics, signs),
+            health,
+        })
+    }
+
+    /// Tells how it goes, before, during and after the run.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Follows pods and scrapes them until `stop` is cancelled; scrapes that are under way then are dropped.
+    ///
+    /// # Panics
+    /// When one of its loops has panicked, which is a bug: without it the store would grow old in silence.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { client, namespace, discovery, commands, scheduler, health: _ } = self;
+        // Both loops end with the set.
+        let mut loops = JoinSet::new();
+        loops.spawn(async move { discovery.run(client, namespace.as_deref()).await });
+        loops.spawn(scheduler.run(commands));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            Some(Err(ended)) = loops.join_next() => {
+                if let Ok(panic) = ended.try_into_panic() {
+                    panic::resume_unwind(panic);
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Scraper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scraper").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+// === impl Clock ===
+
+impl Clock {
+    /// A clock that asks `now`.
+    pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}

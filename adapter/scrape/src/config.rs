@@ -1,0 +1,198 @@
+//! What can be set, with units and defaults.
+
+use std::time::Duration;
+
+use podgauge_exposition::Limits;
+
+/// How pods are found and scraped. Every field is a flag; [`flag`] has their names, because failures name the flag
+/// whose limit was hit.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How often each target is scraped. Default: 15 s.
+    pub interval: Duration,
+    /// The deadline of one scrape, from connecting to the last byte. At most the interval. Default: 10 s.
+    pub timeout: Duration,
+    /// The longest pause between two scrapes of a target that keeps failing. From the second failure in a row on, the
+    /// pause doubles from one interval up to this; a change of the pod ends it. At least the interval. Default: 60 s.
+    pub backoff_limit: Duration,
+    /// Scrapes under way at one time. At most half of them are of targets whose last scrape failed, so that targets
+    /// that hang cannot keep the others waiting. At least 2. Default: 1,000.
+    pub concurrency: usize,
+    /// Bytes of one page, as sent and after inflating, each. Default: 16 MiB.
+    pub body_limit: usize,
+    /// Bytes of all the pages that are being read at one time. Scrapes wait for room within their deadline. At least
+    /// twice `body_limit`, for a page and its inflated self. Default: 128 MiB.
+    pub memory_limit: usize,
+    /// Bytes of one response's status line and headers. From 1 KiB to 64 KiB; there may be 100 headers. Default:
+    /// 16 KiB.
+    pub header_limit: usize,
+    /// What one page may hold: series, labels, lengths.
+    pub page: Limits,
+    /// Targets of one pod that has no port annotation: one for each declared TCP port. A pod with more is not scraped
+    /// until it has the annotation. Default: 16.
+    pub targets_per_pod: usize,
+    /// The one namespace whose pods are watched; all if `None`. Default: all.
+    pub namespace: Option<String>,
+    /// Scrape pods that share their node's network. Whoever may create such a pod could point us at whatever listens
+    /// on the node. Default: no.
+    pub allow_node_addresses: bool,
+    /// Scrape pods on loopback addresses; only a sandbox has such. Default: no.
+    pub allow_loopback: bool,
+    /// Certificates, as PEM, of the authorities that must have signed the certificates of pods scraped over HTTPS.
+    /// Without any, pods' certificates are not verified, as in Prometheus' pod jobs. Names are not compared either
+    /// way: pods have addresses, and certificates rarely name those. Default: none.
+    pub ca_pem: Option<Vec<u8>>,
+}
+
+/// The flags' names, as messages give them.
+pub mod flag {
+    /// [`Config::interval`](super::Config::interval)
+    pub const INTERVAL: &str = "--metric-resolution";
+    /// [`Config::timeout`](super::Config::timeout)
+    pub const TIMEOUT: &str = "--scrape-timeout";
+    /// [`Config::backoff_limit`](super::Config::backoff_limit)
+    pub const BACKOFF_LIMIT: &str = "--scrape-backoff-limit";
+    /// [`Config::concurrency`](super::Config::concurrency)
+    pub const CONCURRENCY: &str = "--scrape-concurrency";
+    /// [`Config::body_limit`](super::Config::body_limit)
+    pub const BODY_LIMIT: &str = "--scrape-body-limit";
+    /// [`Config::memory_limit`](super::Config::memory_limit)
+    pub const MEMORY_LIMIT: &str = "--scrape-memory-limit";
+    /// [`Config::header_limit`](super::Config::header_limit)
+    pub const HEADER_LIMIT: &str = "--scrape-header-limit";
+    /// [`Limits::series`](podgauge_exposition::Limits::series)
+    pub const PAGE_SERIES: &str = "--scrape-series-limit";
+    /// [`Limits::labels`](podgauge_exposition::Limits::labels)
+    pub const PAGE_LABELS: &str = "--scrape-label-limit";
+    /// [`Limits::label_name_bytes`](podgauge_exposition::Limits::label_name_bytes)
+    pub const PAGE_LABEL_NAME_BYTES: &str = "--scrape-label-name-limit";
+    /// [`Limits::label_value_bytes`](podgauge_exposition::Limits::label_value_bytes)
+    pub const PAGE_LABEL_VALUE_BYTES: &str = "--scrape-label-value-limit";
+    /// [`Limits::line_bytes`](podgauge_exposition::Limits::line_bytes)
+    pub const PAGE_LINE_BYTES: &str = "--scrape-line-limit";
+    /// [`Config::targets_per_pod`](super::Config::targets_per_pod)
+    pub const TARGETS_PER_POD: &str = "--scrape-ports-limit";
+    /// [`Config::namespace`](super::Config::namespace)
+    pub const NAMESPACE: &str = "--watch-namespace";
+    /// [`Config::allow_node_addresses`](super::Config::allow_node_addresses)
+    pub const ALLOW_NODE_ADDRESSES: &str = "--scrape-host-network";
+    /// [`Config::allow_loopback`](super::Config::allow_loopback)
+    pub const ALLOW_LOOPBACK: &str = "--scrape-loopback";
+    /// [`Config::ca_pem`](super::Config::ca_pem)
+    pub const CA_FILE: &str = "--scrape-ca-file";
+    /// The store's limit on series over all targets.
+    pub const STORE_SERIES: &str = "--series-limit";
+}
+
+/// Why a [`Config`] cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A value is out of its range.
+    #[error("{flag} {problem}")]
+    Range {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong with its value.
+        problem: &'static str,
+    },
+    /// There are no usable certificates in [`Config::ca_pem`].
+    #[error("{}: {problem}", flag::CA_FILE)]
+    Ca {
+        /// What is wrong with them.
+        problem: String,
+    },
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// The first field that is out of range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let checks = [
+            (!self.interval.is_zero(), flag::INTERVAL, "must be longer than 0"),
+            (!self.timeout.is_zero(), flag::TIMEOUT, "must be longer than 0"),
+            (self.timeout <= self.interval, flag::TIMEOUT, "must not be longer than --metric-resolution"),
+            (
+                self.backoff_limit >= self.interval,
+                flag::BACKOFF_LIMIT,
+                "must not be shorter than --metric-resolution",
+            ),
+            (self.concurrency >= 2, flag::CONCURRENCY, "must be at least 2"),
+            (self.body_limit > 0, flag::BODY_LIMIT, "must be more than 0"),
+            (
+                self.memory_limit / 2 >= self.body_limit,
+                flag::MEMORY_LIMIT,
+                "must be at least twice --scrape-body-limit",
+            ),
+            (
+                (1 << 10..=64 << 10).contains(&self.header_limit),
+                flag::HEADER_LIMIT,
+                "must be from 1 KiB to 64 KiB",
+            ),
+            (self.page.series > 0, flag::PAGE_SERIES, "must be more than 0"),
+            (self.targets_per_pod > 0, flag::TARGETS_PER_POD, "must be more than 0"),
+        ];
+        match checks.into_iter().find(|(holds, ..)| !holds) {
+            Some((_, flag, problem)) => Err(ConfigError::Range { flag, problem }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(15),
+            timeout: Duration::from_secs(10),
+            backoff_limit: Duration::from_secs(60),
+            concurrency: 1_000,
+            body_limit: 16 << 20,
+            memory_limit: 128 << 20,
+            header_limit: 16 << 10,
+            page: Limits::default(),
+            targets_per_pod: 16,
+            namespace: None,
+            allow_node_addresses: false,
+            allow_loopback: false,
+            ca_pem: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn out_of_range_is_named() {
+        let check = |change: fn(&mut Config), expected: Option<&str>| {
+            let mut config = Config::default();
+            change(&mut config);
+            let error = config.validate().err().map(|error| error.to_string());
+            assert_eq!(error.as_deref(), expected);
+        };
+        check(|_| {}, None);
+        check(|c| c.interval = Duration::ZERO, Some("--metric-resolution must be longer than 0"));
+        check(|c| c.timeout = Duration::ZERO, Some("--scrape-timeout must be longer than 0"));
+        check(
+            |c| c.timeout = Duration::from_secs(16),
+            Some("--scrape-timeout must not be longer than --metric-resolution"),
+        );
+        check(
+            |c| c.backoff_limit = Duration::from_secs(14),
+            Some("--scrape-backoff-limit must not be shorter than --metric-resolution"),
+        );
+        check(|c| c.concurrency = 1, Some("--scrape-concurrency must be at least 2"));
+        check(|c| c.body_limit = 0, Some("--scrape-body-limit must be more than 0"));
+        check(
+            |c| c.memory_limit = c.body_limit,
+            Some("--scrape-memory-limit must be at least twice --scrape-body-limit"),
+        );
+        check(|c| c.header_limit = 1 << 20, Some("--scrape-header-limit must be from 1 KiB to 64 KiB"));
+        check(|c| c.page.series = 0, Some("--scrape-series-limit must be more than 0"));
+        check(|c| c.targets_per_pod = 0, Some("--scrape-ports-limit must be more than 0"));
+    }
+}

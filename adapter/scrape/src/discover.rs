@@ -1,0 +1,299 @@
+//! Follows the cluster's pods: watch events in, changes of the set of targets out.
+//!
+//! The list comes as a stream (`sendInitialEvents`); where the API server does not know that, as pages. Afterwards
+//! the watch resumes where it broke off, helped by bookmarks, and only an expired resource version costs another
+//! list. A complete list ends what is not on it. Everything is tried again for ever, with back-off: without the API
+//! server, what is known stays known.
+//!
+//! kube's watcher knows the protocol; what is added here is the change of strategy, patience with a list that does
+//! not end, and pacing: by itself the watcher asks again at once, and without a word, when a watch ends at once.
+
+use std::{collections::HashSet, convert::Infallible, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use kube::{
+    Api, Client,
+    runtime::{
+        utils::Backoff,
+        watcher::{self, DefaultBackoff, Event},
+    },
+};
+use podgauge_store::{Change, PodKey, PodUpdate, Recorder, TargetId, Writer};
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tracing::{debug, info, warn};
+
+use crate::{
+    health::Signs,
+    metrics::Metrics,
+    pod::{Facts, PodObject},
+    target_rules::TargetRules,
+    text::tame,
+};
+
+/// How long a list may stand still before it is given up.
+const LIST_PATIENCE: Duration = Duration::from_secs(30);
+/// The least time between two requests to the API server.
+const PACE: Duration = Duration::from_millis(100);
+/// Pods in a page of a list. Only one page is in memory at a time.
+const LIST_PAGE: u32 = 250;
+
+/// What changed, for the scheduler.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Scrape these from now on, each for the first time at once.
+    Start(Vec<Recorder>),
+    /// Let go of these.
+    Stop(Vec<TargetId>),
+    /// This pod changed, and what failed before may go well now.
+    Changed(PodKey),
+    /// The first complete list is through.
+    Synced,
+}
+
+/// Follows pods and owns the store's writer.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    pub(crate) rules: TargetRules,
+    pub(crate) writer: Writer,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) metrics: Metrics,
+    pub(crate) signs: Arc<Signs>,
+}
+
+/// How the first list is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strategy {
+    /// As the beginning of a watch; one pod at a time on both sides.
+    Stream,
+    /// Page by page; any API server can.
+    Pages,
+}
+
+/// Why a watcher was given up for a new one.
+#[derive(Debug)]
+enum Ended {
+    /// The API server does not know streaming lists.
+    Unsupported,
+    /// What it knows is no longer good for resuming, or it stands still.
+    Stale,
+}
+
+// === impl Discovery ===
+
+impl Discovery {
+    /// Follows pods for ever.
+    pub(crate) async fn run(mut self, client: Client, namespace: Option<&str>) -> Infallible {
+        let client = paced(client);
+        let pods: Api<PodObject> = match namespace {
+            Some(namespace) => Api::namespaced(client, namespace),
+            None => Api::all(client),
+        };
+        let signs = Arc::clone(&self.signs);
+        signs.discovery.beat_while(self.follow(pods)).await
+    }
+
+    async fn follow(&mut self, pods: Api<PodObject>) -> Infallible {
+        let mut strategy = Strategy::Stream;
+        let mut backoff = DefaultBackoff::default();
+        loop {
+            match self.watch(pods.clone(), strategy, &mut backoff).await {
+                Ended::Unsupported => {
+                    info!("the API server does not stream lists; listing pods page by page");
+                    strategy = Strategy::Pages;
+                }
+                Ended::Stale => {
+                    self.metrics.watch_failures.inc();
+                    pause(&mut backoff).await;
+                }
+            }
+        }
+    }
+
+    /// Takes in one watcher's events until another one is needed.
+    async fn watch(
+        &mut self,
+        pods: Api<PodObject>,
+        strategy: Strategy,
+        backoff: &mut DefaultBackoff,
+    ) -> Ended {
+        let mut events = std::pin::pin!(watcher::watcher(pods, strategy.config()));
+        // The pods of the list that is under way. The first event has to come in time, too.
+        let mut listed: Option<HashSet<PodKey>> = None;
+        let mut is_listing = true;
+        loop {
+            let event = if is_listing {
+                match timeout(LIST_PATIENCE, events.next()).await {
+                    Ok(event) => event,
+                    // A server that takes the unknown parameters in silence never says that its list is complete.
+                    Err(_) if strategy == Strategy::Stream && listed.is_some() => return Ended::Unsupported,
+                    Err(_) => {
+                        warn!(patience = ?LIST_PATIENCE, "the list of pods stands still; asking again");
+                        return Ended::Stale;
+                    }
+                }
+            } else {
+                events.next().await
+            };
+            let Some(event) = event else { return Ended::Stale };
+            match event {
+                Ok(Event::Init) => {
+                    is_listing = true;
+                    if listed.replace(HashSet::new()).is_some() {
+                        self.metrics.watch_failures.inc();
+                        debug!("a list of pods broke off");
+                        pause(backoff).await;
+                    }
+                }
+                Ok(Event::InitApply(pod)) => {
+                    let key = self.apply(pod, false).await;
+                    if let (Some(listed), Some(key)) = (&mut listed, key) {
+                        listed.insert(key);
+                    }
+                }
+                Ok(Event::InitDone) => {
+                    is_listing = false;
+                    let listed = listed.take().unwrap_or_default();
+                    debug!(pods = listed.len(), "listed pods");
+                    let change = self.writer.retain(&listed);
+                    self.send(change).await;
+                    self.metrics.lists.inc();
+                    self.signs.set_synced();
+                    self.tell(Command::Synced).await;
+                    backoff.reset();
+                }
+                Ok(Event::Apply(pod)) => {
+                    self.apply(pod, true).await;
+                    backoff.reset();
+                }
+                Ok(Event::Delete(pod)) => {
+                    self.remove(&pod).await;
+                    backoff.reset();
+                }
+                Err(error) => {
+                    let code = status_code(&error);
+                    if is_listing && strategy == Strategy::Stream && matches!(code, Some(400 | 422)) {
+                        return Ended::Unsupported;
+                    }
+                    // By itself the watcher would go on with an expired version that is refused when a watch starts.
+                    if code == Some(410) {
+                        info!(%error, "the watch of pods expired; listing again");
+                        return Ended::Stale;
+                    }
+                    self.metrics.watch_failures.inc();
+                    match code {
+                        Some(403) => {
+                            warn!(%error, "may not list and watch pods; grant both to podgauge's account")
+                        }
+                        _ => warn!(%error, "the watch of pods failed; trying again"),
+                    }
+                    pause(backoff).await;
+                }
+            }
+        }
+    }
+
+    /// Takes in a pod, and says which one it is.
+    async fn apply(&mut self, pod: PodObject, is_change: bool) -> Option<PodKey> {
+        let key = key(&pod)?;
+        match pod.facts {
+            Ok(facts) => {
+                let update = self.update(key.clone(), pod.metadata.uid.unwrap_or_default(), facts);
+                let has_targets = update.endpoints.is_ok();
+                let change = self.writer.apply(update);
+                let is_same = change.started.is_empty();
+                self.send(change).await;
+                if is_change && has_targets && is_same {
+                    self.tell(Command::Changed(key.clone())).await;
+                }
+            }
+            // It stays what it was: a pod that we cannot read is no less there.
+            Err(error) => {
+                self.metrics.undecodable_pods.inc();
+                warn!(pod = %key, error = tame(&error), "passed over a pod that cannot be decoded");
+            }
+        }
+        Some(key)
+    }
+
+    fn update(&self, key: PodKey, uid: String, facts: Facts) -> PodUpdate {
+        let endpoints = self.rules.endpoints(&facts);
+        if let Err(why) = &endpoints {
+            debug!(pod = %key, %why, "not scraped");
+        }
+        PodUpdate { key, uid: uid.into(), labels: facts.labels, endpoints }
+    }
+
+    async fn remove(&mut self, pod: &PodObject) {
+        let Some(key) = key(pod) else { return };
+        let change = self.writer.remove(&key, pod.metadata.uid.as_deref().unwrap_or_default());
+        self.send(change).await;
+    }
+
+    async fn send(&self, change: Change) {
+        if !change.stopped.is_empty() {
+            self.tell(Command::Stop(change.stopped)).await;
+        }
+        if !change.started.is_empty() {
+            self.tell(Command::Start(change.started)).await;
+        }
+    }
+
+    async fn tell(&self, command: Command) {
+        // The scheduler ends only together with us.
+        drop(self.commands.send(command).await);
+    }
+}
+
+// === impl Strategy ===
+
+impl Strategy {
+    fn config(self) -> watcher::Config {
+        let config = watcher::Config::default().page_size(LIST_PAGE);
+        match self {
+            Self::Stream => config.streaming_lists(),
+            Self::Pages => config,
+        }
+    }
+}
+
+/// A client that keeps its distance between two requests.
+fn paced(client: Client) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let earliest = Arc::new(Mutex::new(Instant::now()));
+    let service = tower::service_fn(move |request| {
+        let (client, earliest) = (client.clone(), Arc::clone(&earliest));
+        async move {
+            let mut earliest = earliest.lock().await;
+            sleep_until(*earliest).await;
+            *earliest = Instant::now() + PACE;
+            drop(earliest);
+            client.send(request).await
+        }
+    });
+    Client::new(service, namespace)
+}
+
+async fn pause(backoff: &mut DefaultBackoff) {
+    sleep(backoff.next().unwrap_or(LIST_PATIENCE)).await;
+}
+
+fn key(pod: &PodObject) -> Option<PodKey> {
+    let name = pod.metadata.name.as_deref()?;
+    Some(PodKey::new(pod.metadata.namespace.as_deref()?, name))
+}
+
+fn status_code(error: &watcher::Error) -> Option<u16> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status.code),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

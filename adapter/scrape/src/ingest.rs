@@ -1,0 +1,197 @@
+//! A page's bytes into a layout and numbers: the cheap way if the layout is known.
+//!
+//! The pods of a workload serve pages of one shape, scrape after scrape. What such a page looks like without its
+//! numbers is kept once, as a [`Template`], and reading the next one is a comparison and one number parse for each
+//! series. A page is parsed when it is the target's first or differs from the one before; only a shape that was seen
+//! twice is kept, because a page that never looks the same is not worth its memory.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use podgauge_exposition::{FamilyType, Format, Limits, Page, Role, Template, Values};
+use podgauge_store::{Kind, Layout, LayoutBuilder};
+
+use crate::{failure::ScrapeError, metrics::LayoutUse};
+
+/// A shape of page: how it is spelled and what it means.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    template: Template,
+    format: Format,
+    layout: Arc<Layout>,
+}
+
+/// The shapes in use by all targets; clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shapes(Arc<Mutex<ShapeMap>>);
+
+/// What a target remembers of its last page.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    layout: Option<Arc<Layout>>,
+    shape: Option<Arc<Shape>>,
+}
+
+/// What a page said.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) layout: Arc<Layout>,
+    /// Lines that were skipped.
+    pub(crate) rejected: u64,
+    /// The first of them: number and reason.
+    pub(crate) first_rejected: Option<Box<str>>,
+    pub(crate) layout_use: LayoutUse,
+}
+
+/// Shapes by their layout. Shapes hold their layout, so an address that is in use is that of no other layout.
+#[derive(Debug, Default)]
+struct ShapeMap {
+    by_layout: HashMap<usize, Vec<Weak<Shape>>>,
+    /// Shapes added since the dead ones were last dropped, and shapes alive then.
+    added: usize,
+    alive: usize,
+}
+
+/// Spellings of one layout that are compared with a new page, at most.
+const SPELLINGS: usize = 4;
+
+/// Reads a page into `values`, in the order of the layout's series. `intern` gives the one layout that is equal to a
+/// new one.
+///
+/// # Errors
+/// The page as a whole is worthless, or too large.
+pub(crate) fn read(
+    bytes: &[u8],
+    format: Format,
+    limits: &Limits,
+    memory: &mut Memory,
+    shapes: &Shapes,
+    values: &mut Values,
+    intern: impl FnOnce(Layout) -> Arc<Layout>,
+) -> Result<Reading, ScrapeError> {
+    if let Some(shape) = &memory.shape
+        && shape.read(bytes, format, values)
+    {
+        let layout = Arc::clone(&shape.layout);
+        return Ok(Reading { layout, rejected: 0, first_rejected: None, layout_use: LayoutUse::Known });
+    }
+    let page = Page::parse(bytes, format, limits).map_err(|error| ScrapeError::page(&error))?;
+    let first_rejected = page.rejected.first.first().map(|rejection| Box::from(rejection.to_string()));
+    if let (true, Some(first)) = (page.samples.is_empty(), &first_rejected) {
+        return Err(ScrapeError::not_a_page(first));
+    }
+    page.values(values);
+    let rejected = page.rejected.count;
+    let same = memory.layout.take().filter(|layout| has_series(layout, &page));
+    let is_same = same.is_some();
+    let layout = same.unwrap_or_else(|| intern(layout_of(&page)));
+    memory.shape = shapes.find(&layout, bytes, format);
+    if memory.shape.is_none() && is_same {
+        memory.shape = Template::of(bytes, &page, format)
+            .map(|template| shapes.add(Shape { template, format, layout: Arc::clone(&layout) }));
+    }
+    // The layout that was made just now has no other holder than us.
+    let is_shared = is_same || memory.shape.is_some() || Arc::strong_count(&layout) > 1;
+    let layout_use = if is_shared { LayoutUse::Found } else { LayoutUse::New };
+    memory.layout = Some(Arc::clone(&layout));
+    Ok(Reading { layout, rejected, first_rejected, layout_use })
+}
+
+/// What a sample's number means over time.
+fn kind(family: FamilyType, role: Role) -> Kind {
+    match (role, family) {
+        (Role::Total, _) => Kind::Counter,
+        // What is in a gauge histogram goes down, too: its parts are numbers like others.
+        (_, FamilyType::GaugeHistogram) => Kind::Gauge,
+        (Role::Bucket, _) => Kind::Bucket,
+        (Role::Sum, _) => Kind::Sum,
+        (Role::Count, _) => Kind::Count,
+        (Role::Quantile, _) => Kind::Quantile,
+        (Role::Value | Role::Created | Role::Info | Role::State, _) => Kind::Gauge,
+    }
+}
+
+fn layout_of(page: &Page<'_>) -> Layout {
+    let mut builder = LayoutBuilder::default();
+    for sample in &page.samples {
+        let labels = page.labels(sample).iter().map(|label| (label.name.as_ref(), label.value.as_ref()));
+        builder.push(&sample.name, kind(page.family(sample).1, sample.role), labels);
+    }
+    builder.build()
+}
+
+/// Whether a page has the layout's series in the layout's order: [`layout_of`] without building one.
+fn has_series(layout: &Layout, page: &Page<'_>) -> bool {
+    if layout.len() != page.samples.len() {
+        return false;
+    }
+    let mut previous = "";
+    (0u32..).zip(&page.samples).all(|(id, sample)| {
+        let Some(series) = layout.series(id) else { return false };
+        let labels = page.labels(sample).iter().map(|label| (label.name.as_ref(), label.value.as_ref()));
+        // Names come in runs, and all series of a name have one kind: the first one's.
+        let is_kind = previous == series.name
+            || layout.name(series.name).is_some_and(|name| {
+                name.series.first() != Some(&id) || name.kind == kind(page.family(sample).1, sample.role)
+            });
+        previous = series.name;
+        is_kind && series.name == sample.name && series.labels.iter().eq(labels)
+    })
+}
+
+// === impl Shape ===
+
+impl Shape {
+    fn read(&self, bytes: &[u8], format: Format, values: &mut Values) -> bool {
+        self.format == format && self.template.read(bytes, values)
+    }
+}
+
+// === impl Shapes ===
+
+impl Shapes {
+    /// The shape of this page, if another target has it.
+    fn find(&self, layout: &Arc<Layout>, bytes: &[u8], format: Format) -> Option<Arc<Shape>> {
+        let candidates: Vec<Arc<Shape>> = {
+            let shapes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = shapes.by_layout.get(&address(layout)).into_iter().flatten().rev();
+            known.filter_map(Weak::upgrade).take(SPELLINGS).collect()
+        };
+        let mut scratch = Values::default();
+        candidates.into_iter().find(|shape| shape.read(bytes, format, &mut scratch))
+    }
+
+    fn add(&self, shape: Shape) -> Arc<Shape> {
+        let shape = Arc::new(shape);
+        let mut shapes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if shapes.added > shapes.alive + 64 {
+            shapes.sweep();
+        }
+        shapes.added += 1;
+        shapes.by_layout.entry(address(&shape.layout)).or_default().push(Arc::downgrade(&shape));
+        shape
+    }
+}
+
+// === impl ShapeMap ===
+
+impl ShapeMap {
+    /// Drops what no target uses any more. Runs when the shapes could have doubled, so adding stays cheap.
+    fn sweep(&mut self) {
+        self.by_layout.retain(|_, shapes| {
+            shapes.retain(|shape| shape.strong_count() > 0);
+            !shapes.is_empty()
+        });
+        self.alive = self.by_layout.values().map(Vec::len).sum();
+        self.added = 0;
+    }
+}
+
+fn address(layout: &Arc<Layout>) -> usize {
+    Arc::as_ptr(layout).addr()
+}
+
+#[cfg(test)]
+mod tests;

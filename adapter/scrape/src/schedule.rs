@@ -1,0 +1,289 @@
+//! Starts each scrape when it is due.
+//!
+//! One loop knows when every target is due and starts tasks; a target without a scrape under way is a few words in a
+//! map. There is at most one scrape of a target at a time, at most a configured number over all, and at most half of
+//! those for targets whose last scrape failed: a node that takes a thousand hanging pods with it does not hold up the
+//! pods that answer. A target that is gone is let go of at once, in the midst of its scrape if need be.
+//!
+//! When a target is due next is [`Cadence`]'s to say; what a scrape is, [`Scrape`]'s.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    convert::Infallible,
+    future::Future,
+    panic,
+    sync::Arc,
+    time::Duration,
+};
+
+use podgauge_store::{PodKey, Recorder, TargetId};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinError, JoinSet},
+    time::{Instant, sleep_until},
+};
+
+use crate::{cadence::Cadence, discover::Command, health::Signs, metrics::Metrics};
+
+/// How one target is scraped.
+pub(crate) trait Scrape: Clone + Send + 'static {
+    /// What a target keeps from one scrape to the next.
+    type Slot: Send + 'static;
+
+    /// For a new target.
+    fn open(&self, recorder: Recorder) -> Self::Slot;
+
+    /// Scrapes once; whether that went well. Ends by itself, within its deadline.
+    fn scrape(&self, slot: &mut Self::Slot) -> impl Future<Output = bool> + Send;
+}
+
+/// Limits of the scheduler.
+#[derive(Clone, Debug)]
+pub(crate) struct ScheduleConfig {
+    pub(crate) cadence: Cadence,
+    /// Scrapes under way at one time.
+    pub(crate) concurrency: usize,
+    /// How long after the first complete list every target has had its chance.
+    pub(crate) warmup: Duration,
+}
+
+/// Knows the targets, and when each is due.
+#[derive(Debug)]
+pub(crate) struct Scheduler<S: Scrape> {
+    config: ScheduleConfig,
+    scrape: S,
+    metrics: Metrics,
+    signs: Arc<Signs>,
+    targets: HashMap<TargetId, Entry<S::Slot>>,
+    by_pod: HashMap<PodKey, Vec<TargetId>>,
+    /// Idle targets in the order in which they are due: those that answered last time, or never were asked.
+    due: BTreeSet<(Instant, TargetId)>,
+    /// Idle targets whose last scrape failed, likewise.
+    due_suspects: BTreeSet<(Instant, TargetId)>,
+    running: JoinSet<(TargetId, Box<S::Slot>, bool)>,
+    running_suspects: HashSet<TargetId>,
+    warmup: Warmup,
+}
+
+#[derive(Debug)]
+struct Entry<Slot> {
+    pod: PodKey,
+    /// Its place within the interval.
+    offset: Duration,
+    due: Instant,
+    /// When the last scrape began; when it came to be, if there was none.
+    started: Instant,
+    /// Failures in a row, as far as they count for back-off.
+    failures: u32,
+    /// The pod changed while it was being scraped.
+    has_changed: bool,
+    /// `None` while it is being scraped: the task has it then.
+    slot: Option<Box<Slot>>,
+    /// The task, while it is being scraped.
+    task: Option<AbortHandle>,
+}
+
+/// Which targets of the first complete list have not been tried yet.
+#[derive(Debug)]
+enum Warmup {
+    Listing(HashSet<TargetId>),
+    Trying(HashSet<TargetId>, Instant),
+    Done,
+}
+
+// === impl Scheduler ===
+
+impl<S: Scrape> Scheduler<S> {
+    pub(crate) fn new(config: ScheduleConfig, scrape: S, metrics: Metrics, signs: Arc<Signs>) -> Self {
+        Self {
+            config,
+            scrape,
+            metrics,
+            signs,
+            targets: HashMap::new(),
+            by_pod: HashMap::new(),
+            due: BTreeSet::new(),
+            due_suspects: BTreeSet::new(),
+            running: JoinSet::new(),
+            running_suspects: HashSet::new(),
+            warmup: Warmup::Listing(HashSet::new()),
+        }
+    }
+
+    /// Scrapes for ever. Dropping the future ends all scrapes.
+    pub(crate) async fn run(mut self, commands: mpsc::Receiver<Command>) -> Infallible {
+        let signs = Arc::clone(&self.signs);
+        signs.schedule.beat_while(self.follow(commands)).await
+    }
+
+    async fn follow(&mut self, mut commands: mpsc::Receiver<Command>) -> Infallible {
+        loop {
+            let now = Instant::now();
+            self.start_due(now);
+            self.check_warmup(now);
+            let wake = self.next_wake(now);
+            tokio::select! {
+                Some(command) = commands.recv() => self.take_command(command, Instant::now()),
+                Some(ended) = self.running.join_next() => self.take_ended(ended, Instant::now()),
+                () = sleep_until(wake) => {}
+            }
+            self.metrics.in_flight.set(i64::try_from(self.running.len()).unwrap_or(i64::MAX));
+        }
+    }
+
+    fn take_command(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Start(recorders) => recorders.into_iter().for_each(|recorder| self.open(recorder, now)),
+            Command::Stop(ids) => ids.into_iter().for_each(|id| self.close(id)),
+            Command::Changed(pod) => self.hurry(&pod, now),
+            Command::Synced => {
+                if let Warmup::Listing(untried) = &mut self.warmup {
+                    self.warmup = Warmup::Trying(std::mem::take(untried), now + self.config.warmup);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, recorder: Recorder, now: Instant) {
+        let target = recorder.target();
+        let (id, pod) = (target.id(), target.pod().clone());
+        let offset = self.config.cadence.offset(&pod, target.endpoint());
+        self.by_pod.entry(pod.clone()).or_default().push(id);
+        if let Warmup::Listing(untried) = &mut self.warmup {
+            untried.insert(id);
+        }
+        let slot = Some(Box::new(self.scrape.open(recorder)));
+        self.targets.insert(
+            id,
+            Entry { pod, offset, due: now, started: now, failures: 0, has_changed: false, slot, task: None },
+        );
+        self.due.insert((now, id));
+    }
+
+    fn close(&mut self, id: TargetId) {
+        let Some(entry) = self.targets.remove(&id) else { return };
+        if let Some(task) = entry.task {
+            task.abort();
+        }
+        self.due.remove(&(entry.due, id));
+        self.due_suspects.remove(&(entry.due, id));
+        self.running_suspects.remove(&id);
+        self.warmup.tried(id);
+        if let Some(ids) = self.by_pod.get_mut(&entry.pod) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.by_pod.remove(&entry.pod);
+            }
+        }
+    }
+
+    /// Ends the back-off of a pod's targets.
+    fn hurry(&mut self, pod: &PodKey, now: Instant) {
+        for id in self.by_pod.get(pod).into_iter().flatten() {
+            let Some(entry) = self.targets.get_mut(id).filter(|entry| entry.failures > 0) else { continue };
+            if entry.slot.is_none() {
+                entry.has_changed = true;
+                continue;
+            }
+            entry.failures = 1;
+            self.due_suspects.remove(&(entry.due, *id));
+            let next = self.config.cadence.next(entry.offset, entry.started, entry.failures);
+            entry.due = entry.due.min(next).max(now);
+            self.due_suspects.insert((entry.due, *id));
+        }
+    }
+
+    fn start_due(&mut self, now: Instant) {
+        while let Some((due, id)) = self.take_due(now) {
+            let Some(entry) = self.targets.get_mut(&id) else { continue };
+            let Some(mut slot) = entry.slot.take() else { continue };
+            if entry.failures > 0 {
+                self.running_suspects.insert(id);
+            }
+            let scrape = self.scrape.clone();
+            entry.started = now;
+            entry.task = Some(self.running.spawn(async move {
+                let is_good = scrape.scrape(&mut slot).await;
+                (id, slot, is_good)
+            }));
+            self.metrics.start_delay.observe(now.saturating_duration_since(due).as_secs_f64());
+        }
+    }
+
+    /// The target that has been due for longest, if one is and there is a place for it.
+    fn take_due(&mut self, now: Instant) -> Option<(Instant, TargetId)> {
+        let next = self.startable().into_iter().flatten().min().filter(|(due, _)| *due <= now)?;
+        if !self.due.remove(&next) {
+            self.due_suspects.remove(&next);
+        }
+        Some(next)
+    }
+
+    /// The first targets of both queues, as far as there is a place for them.
+    fn startable(&self) -> [Option<(Instant, TargetId)>; 2] {
+        if self.running.len() >= self.config.concurrency {
+            return [None, None];
+        }
+        let has_room = self.running_suspects.len() < self.config.concurrency / 2;
+        [self.due.first().copied(), self.due_suspects.first().copied().filter(|_| has_room)]
+    }
+
+    /// When there is something to do that no command and no task announces.
+    fn next_wake(&self, now: Instant) -> Instant {
+        let due = self.startable().into_iter().flatten().map(|(due, _)| due).min();
+        let warm = match &self.warmup {
+            Warmup::Trying(_, deadline) => Some(*deadline),
+            Warmup::Listing(_) | Warmup::Done => None,
+        };
+        due.into_iter().chain(warm).min().unwrap_or(now + self.config.cadence.interval)
+    }
+
+    fn take_ended(&mut self, ended: Result<(TargetId, Box<S::Slot>, bool), JoinError>, now: Instant) {
+        let (id, slot, is_good) = match ended {
+            Ok(ended) => ended,
+            Err(error) => match error.try_into_panic() {
+                // A scrape catches its own panics; this one is ours, and a process that restarts is better than a
+                // target that nobody asks again.
+                Ok(panic) => panic::resume_unwind(panic),
+                Err(_cancelled) => return,
+            },
+        };
+        self.running_suspects.remove(&id);
+        self.warmup.tried(id);
+        // Gone meanwhile: dropping the slot lets go of it.
+        let Some(entry) = self.targets.get_mut(&id) else { return };
+        entry.failures = match is_good {
+            true => 0,
+            false if entry.has_changed => 1,
+            false => entry.failures.saturating_add(1),
+        };
+        entry.has_changed = false;
+        entry.slot = Some(slot);
+        entry.task = None;
+        entry.due = self.config.cadence.next(entry.offset, entry.started, entry.failures).max(now);
+        let queue = if is_good { &mut self.due } else { &mut self.due_suspects };
+        queue.insert((entry.due, id));
+    }
+
+    fn check_warmup(&mut self, now: Instant) {
+        if let Warmup::Trying(untried, deadline) = &self.warmup
+            && (untried.is_empty() || now >= *deadline)
+        {
+            self.warmup = Warmup::Done;
+            self.signs.set_warm();
+        }
+    }
+}
+
+// === impl Warmup ===
+
+impl Warmup {
+    fn tried(&mut self, id: TargetId) {
+        if let Self::Listing(untried) | Self::Trying(untried, _) = self {
+            untried.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
