@@ -64,7 +64,7 @@ fix-lint:
 
 check-deps: ## who may depend on whom, licences, sources (deny.toml; fix: change the manifest or the decision)
 	@command -v cargo-deny >/dev/null || { echo "needs cargo-deny: cargo install cargo-deny --locked"; exit 1; }
-	$(CARGO) deny --offline check bans licenses sources
+	$(CARGO) deny check bans licenses sources
 
 check-docs: ## rustdoc, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --document-private-items
