@@ -1,6 +1,6 @@
 //! What stands between braces: labels, and possibly the metric's name.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cmp::Ordering};
 
 use memchr::memchr2;
 
@@ -19,6 +19,13 @@ pub struct Label<'a> {
     pub value: Cow<'a, str>,
 }
 
+/// What stood between two double quotes.
+#[derive(Clone, Copy)]
+pub(crate) struct Quoted<'a> {
+    raw: &'a str,
+    has_escapes: bool,
+}
+
 /// Reads the rest of a pair of braces, whose `{` was just read.
 ///
 /// Appends the labels to `labels`, sorted by name, and gives the quoted metric name if there is one among them. On a
@@ -30,7 +37,9 @@ pub(crate) fn braces<'a>(
 ) -> Result<Option<Cow<'a, str>>, Fault> {
     let first = labels.len();
     let mut metric_name = None;
+    // Of labels as they stand; a name with escapes is left to sorting. No name is before the empty one.
     let mut sorted = true;
+    let mut previous = "";
     loop {
         cursor.skip_blanks();
         if cursor.eat(b'}') {
@@ -38,8 +47,8 @@ pub(crate) fn braces<'a>(
         }
         let at = cursor.at();
         let is_quoted = cursor.eat(b'"');
-        let name = if is_quoted { quoted(cursor, at)? } else { Cow::Borrowed(cursor.name(&LABEL_NAME)) };
-        if name.is_empty() {
+        let name = if is_quoted { quoted(cursor, at)? } else { Quoted::plain(cursor.name(&LABEL_NAME)) };
+        if name.raw.is_empty() {
             let reason = if cursor.is_at_end() { Reason::UnclosedBraces } else { Reason::LabelName };
             return Err(Fault { at, reason });
         }
@@ -51,14 +60,15 @@ pub(crate) fn braces<'a>(
                 return Err(Fault { at: value_at, reason: Reason::UnquotedValue });
             }
             let value = quoted(cursor, value_at)?;
-            check(&name, &value, labels.len() - first, limits).map_err(|reason| Fault { at, reason })?;
-            if let Some(previous) = labels.get(first..).and_then(<[_]>::last) {
-                sorted &= previous.name < name;
-            }
-            labels.push(Label { name, value });
+            let before = labels.len() - first;
+            let label = Label { name: name.text(), value: value.text() };
+            check(&label, before, limits).map_err(|reason| Fault { at, reason })?;
+            labels.push(label);
+            sorted &= is_before(previous, name.raw) && !name.has_escapes;
+            previous = name.raw;
         } else if !is_quoted {
             return Err(Fault { at: cursor.at(), reason: Reason::NoEqualsSign });
-        } else if metric_name.replace(name).is_some() {
+        } else if metric_name.replace(name.text()).is_some() {
             return Err(Fault { at, reason: Reason::SecondMetricName });
         }
         cursor.skip_blanks();
@@ -78,7 +88,8 @@ pub(crate) fn braces<'a>(
 /// Reads the rest of a quoted string, whose quote at `opened` was just read.
 ///
 /// `\\`, `\"` and `\n` stand for one character; a backslash before anything else stands for itself, as in Prometheus.
-pub(crate) fn quoted<'a>(cursor: &mut Cursor<'a>, opened: usize) -> Result<Cow<'a, str>, Fault> {
+#[inline]
+pub(crate) fn quoted<'a>(cursor: &mut Cursor<'a>, opened: usize) -> Result<Quoted<'a>, Fault> {
     let unclosed = Fault { at: opened, reason: Reason::UnclosedQuote };
     let from = cursor.at();
     let mut has_escapes = false;
@@ -98,7 +109,7 @@ pub(crate) fn quoted<'a>(cursor: &mut Cursor<'a>, opened: usize) -> Result<Cow<'
     }
     let raw = cursor.since(from);
     cursor.advance(1);
-    Ok(if has_escapes { Cow::Owned(unescape(raw)) } else { Cow::Borrowed(raw) })
+    Ok(Quoted { raw, has_escapes })
 }
 
 /// Undoes the escapes of a quoted string.
@@ -121,18 +132,41 @@ fn unescape(raw: &str) -> String {
     text
 }
 
+// === impl Quoted ===
+
+impl<'a> Quoted<'a> {
+    fn plain(raw: &'a str) -> Self {
+        Self { raw, has_escapes: false }
+    }
+
+    /// What it stands for.
+    pub(crate) fn text(self) -> Cow<'a, str> {
+        if self.has_escapes { Cow::Owned(unescape(self.raw)) } else { Cow::Borrowed(self.raw) }
+    }
+}
+
 #[inline]
-fn check(name: &str, value: &str, before: usize, limits: &Limits) -> Result<(), Reason> {
+fn check(label: &Label<'_>, before: usize, limits: &Limits) -> Result<(), Reason> {
     if before >= limits.labels {
         Err(Reason::TooManyLabels { limit: limits.labels })
-    } else if name.len() > limits.label_name_bytes {
+    } else if label.name.len() > limits.label_name_bytes {
         Err(Reason::LabelNameTooLong { limit: limits.label_name_bytes })
-    } else if value.len() > limits.label_value_bytes {
+    } else if label.value.len() > limits.label_value_bytes {
         Err(Reason::LabelValueTooLong { limit: limits.label_value_bytes })
-    } else if name == "__name__" {
+    } else if label.name == "__name__" {
         Err(Reason::ReservedLabelName)
     } else {
         Ok(())
+    }
+}
+
+/// Whether `a < b`. Nearly always the first bytes say so.
+#[inline]
+fn is_before(a: &str, b: &str) -> bool {
+    match a.as_bytes().first().cmp(&b.as_bytes().first()) {
+        Ordering::Less => true,
+        Ordering::Equal => a < b,
+        Ordering::Greater => false,
     }
 }
 

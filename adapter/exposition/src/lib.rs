@@ -34,6 +34,7 @@ mod number;
 mod page;
 mod reject;
 mod scan;
+mod seen;
 mod template;
 mod timestamp;
 mod values;

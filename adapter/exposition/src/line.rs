@@ -111,8 +111,11 @@ pub(crate) fn comment(line: &str, format: Format) -> Result<Option<Line<'_>>, Fa
 fn type_line<'a>(cursor: &mut Cursor<'a>) -> Result<Line<'a>, Fault> {
     cursor.skip_blanks();
     let at = cursor.at();
-    let name =
-        if cursor.eat(b'"') { labels::quoted(cursor, at)? } else { Cow::Borrowed(cursor.name(&METRIC_NAME)) };
+    let name = if cursor.eat(b'"') {
+        labels::quoted(cursor, at)?.text()
+    } else {
+        Cow::Borrowed(cursor.name(&METRIC_NAME))
+    };
     let after_name = cursor.at();
     cursor.skip_blanks();
     if name.is_empty() || cursor.at() == after_name {

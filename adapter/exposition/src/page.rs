@@ -1,10 +1,10 @@
 //! A whole page: samples that belong to families, each series once.
 
-use std::{borrow::Cow, collections::HashMap, fmt, ops::Range};
+use std::{borrow::Cow, fmt, ops::Range};
 
 use crate::{
     Family, FamilyType, Format, Label, Limits, Line, Reason, Rejected, Rejection, Role, Scanner, Values,
-    classify::Families, number::parse_number,
+    classify::Families, number::parse_number, seen::Seen,
 };
 
 /// What a page says, borrowed from its bytes.
@@ -202,14 +202,12 @@ fn labels_of<'p, 'a>(sample: &Sample<'_>, labels: &'p [Label<'a>]) -> &'p [Label
 }
 
 /// Keeps the first of the samples that have the same name and labels.
-///
-/// By a hash map with the standard library's keyed hash, so that no page can make it slow.
 fn remove_duplicates(samples: &mut Vec<Sample<'_>>, labels: &[Label<'_>], keep: usize) -> Rejected {
     let mut duplicates = Rejected::default();
     let mut is_first = Vec::with_capacity(samples.len());
-    let mut seen = HashMap::with_capacity(samples.len());
+    let mut seen = Seen::with_capacity(samples.len());
     for sample in samples.iter() {
-        let first = *seen.entry((sample.name.as_ref(), labels_of(sample, labels))).or_insert(sample.line);
+        let first = seen.first_line(&sample.name, labels_of(sample, labels), sample.line);
         is_first.push(first == sample.line);
         if first != sample.line {
             let reason = Reason::DuplicateSeries { first };
