@@ -1,0 +1,117 @@
+//! The command line.
+//!
+//! Where metrics-server or prometheus-adapter has a flag for the same thing, ours has its name and its
+//! default, so that the manifests which people have keep working. Every other flag is a limit or a period
+//! of ours. Flags are read here and nowhere else, and leave as the parts' own configurations.
+
+mod authn;
+mod cluster;
+mod logging;
+mod scraping;
+mod serving;
+mod units;
+mod values;
+
+use std::{
+    io::{IsTerminal as _, Write as _, stderr, stdout},
+    net::SocketAddr,
+    process::ExitCode,
+};
+
+use clap::{Parser, error::ErrorKind};
+
+use crate::app;
+
+/// Kubernetes custom metrics straight from the pods.
+///
+/// Serves the aggregated API custom.metrics.k8s.io by reading the /metrics pages of pods that carry the
+/// annotation prometheus.io/scrape: "true", so that a stock HorizontalPodAutoscaler scales on them.
+/// Durations are written as in Go (500ms, 15s, 1m30s), sizes in bytes or with Ki, Mi, Gi.
+#[derive(Debug, Parser)]
+#[command(name = "podgauge", version, max_term_width = 110, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    scraping: scraping::ScrapingArgs,
+    #[command(flatten)]
+    values: values::ValueArgs,
+    #[command(flatten)]
+    serving: serving::ServingArgs,
+    #[command(flatten)]
+    authn: authn::AuthArgs,
+    #[command(flatten)]
+    cluster: cluster::ClusterArgs,
+    #[command(flatten)]
+    admin: AdminArgs,
+    #[command(flatten)]
+    pub(crate) logging: logging::LoggingArgs,
+}
+
+/// The plain port for probes and podgauge's own metrics.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Administration (plain HTTP)")]
+struct AdminArgs {
+    /// Where /livez, /readyz and podgauge's own /metrics are served; port 0 takes any free one.
+    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:8080")]
+    admin_bind_address: SocketAddr,
+}
+
+// === impl Args ===
+
+impl Args {
+    /// Reads the command line; on `--help` and on wrong flags says so and tells how to exit.
+    pub(crate) fn read() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(|error| complain(&error))
+    }
+
+    /// What the flags mean together.
+    ///
+    /// # Errors
+    /// How to exit, after the contradiction has been printed.
+    pub(crate) fn config(&self) -> Result<app::Config, ExitCode> {
+        self.try_config().map_err(|message| complain(&clap::Error::raw(ErrorKind::ValueValidation, message)))
+    }
+
+    fn try_config(&self) -> Result<app::Config, String> {
+        let scrape = self.scraping.config()?;
+        let (store, api) = self.values.config(&scrape)?;
+        Ok(app::Config {
+            scrape,
+            store,
+            api,
+            serving: self.serving.config()?,
+            limits: self.serving.limits(),
+            authentication: self.authn.authentication()?,
+            authorization: self.authn.authorization(),
+            cluster: self.cluster.config(),
+            admin: self.admin.admin_bind_address,
+        })
+    }
+}
+
+/// Prints help to standard output, or what is wrong with the flags to standard error, in one line.
+fn complain(error: &clap::Error) -> ExitCode {
+    let text = error.render();
+    // Whoever closed the stream has seen enough, so that a failed write is no failure.
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        let mut out = stdout();
+        let _ = if out.is_terminal() { write!(out, "{}", text.ansi()) } else { write!(out, "{text}") };
+        return ExitCode::SUCCESS;
+    }
+    let _ = writeln!(stderr(), "podgauge: {} (see podgauge --help)", one_line(&text.to_string()));
+    ExitCode::from(2)
+}
+
+/// The first line of clap's message, and with it the values or flags that clap lists on lines of their own.
+fn one_line(message: &str) -> String {
+    let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or("wrong flags");
+    let mut line = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+    for more in lines.take_while(|line| line.starts_with(['[', '<', '-'])) {
+        line.push(' ');
+        line.push_str(more);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests;

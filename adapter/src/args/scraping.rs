@@ -1,0 +1,106 @@
+//! Flags about finding and reading pods.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use podgauge_exposition::Limits;
+use podgauge_scrape::Config;
+
+use super::units::{bytes, duration};
+
+/// How pods are found and read.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Scraping")]
+pub(super) struct ScrapingArgs {
+    /// How often each target is scraped.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15s")]
+    metric_resolution: Duration,
+    /// The deadline of one scrape, from connecting to the last byte; at most --metric-resolution [default: 10s, or
+    /// --metric-resolution if that is shorter].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    scrape_timeout: Option<Duration>,
+    /// The longest pause between two scrapes of a target that keeps failing [default: 4 times --metric-resolution].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    scrape_backoff_limit: Option<Duration>,
+    /// Scrapes under way at one time.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    scrape_concurrency: usize,
+    /// The largest page, as sent and after inflating, each.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "16Mi")]
+    scrape_body_limit: usize,
+    /// The memory for all pages that are being read at one time; at least twice --scrape-body-limit.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "128Mi")]
+    scrape_memory_limit: usize,
+    /// The largest head of a pod's response, from 1Ki to 64Ki.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "16Ki")]
+    scrape_header_limit: usize,
+    /// The most series on a page; a page with more is refused.
+    #[arg(long, value_name = "COUNT", default_value_t = 50_000)]
+    scrape_series_limit: usize,
+    /// The most labels of a series; a line with more is skipped.
+    #[arg(long, value_name = "COUNT", default_value_t = 64)]
+    scrape_label_limit: usize,
+    /// The longest name of a label; a line with a longer one is skipped.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "256")]
+    scrape_label_name_limit: usize,
+    /// The longest value of a label; a line with a longer one is skipped.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "4Ki")]
+    scrape_label_value_limit: usize,
+    /// The longest line of a page; a longer one is skipped.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64Ki")]
+    scrape_line_limit: usize,
+    /// The most targets of a pod without prometheus.io/port: one for each TCP port that it declares.
+    #[arg(long, value_name = "COUNT", default_value_t = 16)]
+    scrape_ports_limit: usize,
+    /// Certificates (PEM) that must have signed those of pods scraped over HTTPS [default: they are not verified, as
+    /// in Prometheus' pod jobs].
+    #[arg(long, value_name = "FILE")]
+    scrape_ca_file: Option<PathBuf>,
+    /// Scrape pods on the host network too. Whoever may create one can point podgauge at anything on that node.
+    #[arg(long)]
+    scrape_host_network: bool,
+    /// Scrape pods on loopback addresses too; only a sandbox has such.
+    #[arg(long)]
+    scrape_loopback: bool,
+    /// Watch the pods of this namespace alone [default: of all].
+    #[arg(long, value_name = "NAMESPACE")]
+    watch_namespace: Option<String>,
+}
+
+// === impl ScrapingArgs ===
+
+impl ScrapingArgs {
+    /// The scraper's configuration.
+    pub(super) fn config(&self) -> Result<Config, String> {
+        let ca_pem = match &self.scrape_ca_file {
+            Some(file) => Some(
+                fs::read(file).map_err(|error| format!("--scrape-ca-file {}: {error}", file.display()))?,
+            ),
+            None => None,
+        };
+        let interval = self.metric_resolution;
+        let config = Config {
+            interval,
+            timeout: self.scrape_timeout.unwrap_or(Duration::from_secs(10).min(interval)),
+            backoff_limit: self.scrape_backoff_limit.unwrap_or(interval * 4),
+            concurrency: self.scrape_concurrency,
+            body_limit: self.scrape_body_limit,
+            memory_limit: self.scrape_memory_limit,
+            header_limit: self.scrape_header_limit,
+            page: Limits {
+                series: self.scrape_series_limit,
+                labels: self.scrape_label_limit,
+                label_name_bytes: self.scrape_label_name_limit,
+                label_value_bytes: self.scrape_label_value_limit,
+                line_bytes: self.scrape_line_limit,
+                ..Limits::default()
+            },
+            targets_per_pod: self.scrape_ports_limit,
+            namespace: self.watch_namespace.clone(),
+            allow_node_addresses: self.scrape_host_network,
+            allow_loopback: self.scrape_loopback,
+            ca_pem,
+        };
+        config.validate().map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+}

@@ -1,0 +1,75 @@
+//! Flags as people write them.
+
+use std::time::Duration;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use super::Args;
+use crate::app;
+
+fn config(flags: &str) -> Result<app::Config, String> {
+    let args = Args::try_parse_from(std::iter::once("podgauge").chain(flags.split_whitespace()));
+    args.map_err(|error| error.to_string())?.try_config()
+}
+
+#[test]
+fn the_command_is_well_formed() {
+    Args::command().debug_assert();
+}
+
+#[test]
+fn defaults_follow_from_one_another() {
+    let check = |flags: &str, timeout: u64, backoff: u64, max_age: u64, window: u64, columns: usize| {
+        let config = config(flags).unwrap();
+        assert_eq!(config.scrape.timeout, Duration::from_secs(timeout), "{flags}");
+        assert_eq!(config.scrape.backoff_limit, Duration::from_secs(backoff), "{flags}");
+        assert_eq!(config.api.max_age, Duration::from_secs(max_age), "{flags}");
+        assert_eq!(config.store.window, Duration::from_secs(window), "{flags}");
+        assert_eq!(config.store.columns, columns, "{flags}");
+    };
+    check("", 10, 60, 40, 60, 6);
+    check("--metric-resolution=5s", 5, 20, 15, 60, 14);
+    check("--metric-resolution 30s", 10, 120, 70, 120, 6);
+    check("--metric-resolution=1m --metrics-max-age=90s --metrics-window=2m", 10, 240, 90, 120, 4);
+}
+
+#[test]
+fn flags_of_the_field_are_understood() {
+    let all = "--secure-port=4443 --bind-address=:: --kubeconfig=k --authentication-kubeconfig=a \
+               --authorization-kubeconfig=b --authentication-skip-lookup --disable-http2-serving=true \
+               --authentication-tolerate-lookup-failure=false --requestheader-client-ca-file=c \
+               --requestheader-allowed-names=x,y --client-ca-file=d --tls-cert-file=e --tls-private-key-file=f \
+               --tls-min-version=VersionTLS13 --max-requests-inflight=10 --request-timeout=30s \
+               --http2-max-streams-per-connection=50 --shutdown-delay-duration=5s -v=4 --logging-format=json \
+               --authorization-always-allow-paths=/livez";
+    let config = config(all).unwrap();
+    assert_eq!(config.serving.secure_port, 4443);
+    assert!(!config.serving.http2);
+    assert!(config.authentication.skip_lookup);
+    assert_eq!(config.authentication.request_header.unwrap().allowed_names, ["x", "y"]);
+    assert_eq!(config.authorization.always_allow_paths, ["/livez"]);
+    assert_eq!(config.limits.max_requests_in_flight, 10);
+    assert_eq!(
+        self::config("--lister-kubeconfig=k").unwrap().cluster.authorization.unwrap().to_str(),
+        Some("k")
+    );
+}
+
+#[test]
+fn contradictions_are_named() {
+    let check = |flags: &str, want: &str| {
+        let error = config(flags).map(drop).unwrap_err();
+        assert!(error.contains(want), "{flags}: {error}");
+    };
+    check("--metric-resolution=15", "expected a duration such as 500ms, 15s or 1m30s");
+    check("--metric-resolution=0s", "--metric-resolution must be longer than 0");
+    check("--scrape-timeout=20s", "--scrape-timeout must not be longer than --metric-resolution");
+    check("--metrics-max-age=10s", "--metrics-max-age must not be shorter than --metric-resolution");
+    check("--metrics-window=20s", "--metrics-window must be at least twice --metric-resolution");
+    check("--metrics-window=100h", "--metrics-window must be at most");
+    check("--scrape-body-limit=16M", "expected a number of bytes");
+    check("--scrape-ca-file=/does/not/exist", "--scrape-ca-file /does/not/exist: No such file");
+    check("--tls-cert-file=x", "--tls-private-key-file");
+    check("--prometheus-url=http://p", "unexpected argument '--prometheus-url'");
+    check("positional", "unexpected argument 'positional'");
+}

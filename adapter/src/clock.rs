@@ -1,0 +1,15 @@
+//! The only place that reads the wall clock.
+
+use std::time::SystemTime;
+
+use podgauge_store::Timestamp;
+
+/// The wall time now.
+#[expect(clippy::disallowed_methods, reason = "this is the clock module")]
+pub(crate) fn now() -> Timestamp {
+    let millis = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |millis| -millis),
+    };
+    Timestamp::from_millis(millis)
+}
