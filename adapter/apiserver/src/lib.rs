@@ -6,17 +6,68 @@
 //! comes from implementations of [`Api`], one for each group-version.
 //!
 //! It promises that every request that fails leaves as a [`Status`], that a probe or a discovery
-//! request never waits for anything but memory, and that no peer can make it panic or allocate past
-//! a limit of its `Config`.
+//! request never waits for anything but memory, unless the cluster has to be asked about its caller,
+//! and that no peer can make it panic or allocate past a limit of its [`Config`]. What cannot be read
+//! as HTTP at all is answered by the HTTP library, without a body.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/livez`, `/readyz`, `/healthz`, and `/<probe>/<check>` | `ok`, or 500 and the checks |
+//! | `/apis`, `/apis/<group>`, `/apis/<group>/<version>` | discovery, aggregated for who takes it |
+//! | `/apis/<group>/<version>/...` | the [`Api`]'s |
+//! | `/openapi/v2`, `/openapi/v3`, `/openapi/v3/apis/<group>/<version>` | the [`Api`]'s definitions |
+//! | `/version`, `/metrics` | the program's |
+//!
+//! Use: make a [`Config`], [`Server::build`] with it, then [`Server::run`].
+
+use std::{sync::Arc, time::SystemTime};
 
 pub mod api;
+mod authn;
+mod authz;
+pub mod certificate;
+pub mod config;
+mod connection;
+mod discovery;
+mod etag;
+mod files;
+pub mod go_duration;
+mod handler;
+mod metrics;
+mod negotiate;
+mod openapi;
+mod pretty;
+pub mod probes;
+mod reload;
+mod request_info;
+mod respond;
+mod review;
+mod routes;
 pub mod selector;
+pub mod server;
 pub mod status;
 pub mod table;
+mod target;
+mod tls;
+mod user;
+mod x509;
 
 pub use api::{
     Answer, Api, ApiResource, Attributes, Definition, GroupVersion, Query, Representation, Request,
 };
+pub use authn::{cluster::LookupError, loader::Readiness, trust::TrustError};
+pub use certificate::{CertificateError, CertificateSource, PemPair};
+pub use config::{
+    AuthenticationConfig, AuthorizationConfig, Config, LimitsConfig, RequestHeaderConfig, ReviewConfig,
+    ServingConfig, TlsVersion,
+};
+pub use probes::{Check, Probes};
+pub use routes::MetricsPage;
 pub use selector::Selector;
+pub use server::{BuildError, Drained, Parts, Server};
 pub use status::{Reason, Status};
 pub use table::Table;
+pub use tls::TlsError;
+
+/// The wall clock. Only certificates' validity is measured with it.
+pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;

@@ -1,0 +1,239 @@
+//! One request, from its head to its response: who, whether, what.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use http::{Method, StatusCode, Version, request::Parts};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{self, Instant},
+};
+
+use crate::{
+    api::Query,
+    authn::{Authenticator, Known, peer::Peer},
+    authz::Authorizer,
+    config::LimitsConfig,
+    go_duration,
+    metrics::Metrics,
+    request_info::RequestInfo,
+    respond::{self, Reply},
+    routes::{Asked, Routes},
+    status::{Reason, Status},
+    target::Target,
+    user::User,
+};
+
+/// Answers requests.
+pub(crate) struct Handler {
+    authn: Authenticator,
+    authz: Authorizer,
+    routes: Routes,
+    limits: LimitsConfig,
+    permits: Semaphore,
+    metrics: Metrics,
+}
+
+/// A response, and whether its connection should go.
+pub(crate) struct Handled {
+    pub(crate) reply: Reply,
+    pub(crate) close: bool,
+}
+
+/// What is known of a request when it ends, for the metrics.
+struct Trace {
+    verb: &'static str,
+    route: String,
+    is_anonymous: bool,
+}
+
+// === impl Handler ===
+
+impl Handler {
+    pub(crate) fn new(
+        authn: Authenticator,
+        authz: Authorizer,
+        routes: Routes,
+        limits: LimitsConfig,
+        metrics: Metrics,
+    ) -> Self {
+        let permits = Semaphore::new(limits.max_requests_in_flight.min(Semaphore::MAX_PERMITS));
+        Self { authn, authz, routes, limits, permits, metrics }
+    }
+
+    pub(crate) async fn handle(&self, peer: &Peer, head: &Parts) -> Handled {
+        let started = Instant::now();
+        let in_flight = Counted::new(&self.metrics);
+        let mut trace =
+            Trace { verb: method_label(&head.method), route: "none".to_owned(), is_anonymous: false };
+        let target = Target::parse(&head.uri, &self.limits);
+        let outcome = match &target {
+            Ok(target) => self.within_time(peer, head, target, &mut trace).await,
+            Err(status) => Err(status.clone()),
+        };
+        let mut reply = outcome.unwrap_or_else(|status| respond::status(&status));
+        let query = target.as_ref().ok().map(|target| &target.query);
+        respond::finish(&mut reply, &head.method, &head.headers, query);
+        drop(in_flight);
+        self.metrics.request(trace.verb, &trace.route, reply.status().as_u16(), started.elapsed());
+        // As upstream: whoever is unknown does not keep an HTTP/2 connection with its many streams.
+        let is_unknown = trace.is_anonymous || reply.status() == StatusCode::UNAUTHORIZED;
+        Handled { close: is_unknown && head.version == Version::HTTP_2, reply }
+    }
+
+    async fn within_time(
+        &self,
+        peer: &Peer,
+        head: &Parts,
+        target: &Target,
+        trace: &mut Trace,
+    ) -> Result<Reply, Status> {
+        let limit = time_limit(&target.query, self.limits.request_timeout)?;
+        let answer = time::timeout(limit, self.answer(peer, head, target, trace));
+        answer.await.unwrap_or_else(|_| {
+            Err(Status::new(
+                Reason::Timeout,
+                format!(
+                    "the request was not answered within {limit:?}: the cluster's API server, which is asked \
+                     about the caller, is slow"
+                ),
+            ))
+        })
+    }
+
+    async fn answer(
+        &self,
+        peer: &Peer,
+        head: &Parts,
+        target: &Target,
+        trace: &mut Trace,
+    ) -> Result<Reply, Status> {
+        let segments = target.segments();
+        let route = self.routes.find(segments.as_deref());
+        trace.route = route.label();
+        let info = RequestInfo::parse(&head.method, &target.path, &target.query);
+        if let RequestInfo::Resource(attributes) = &info
+            && !attributes.verb.is_empty()
+        {
+            trace.verb = attributes.verb;
+        }
+        // A permit covers all waiting and all work for ordinary callers; who needs neither lookup nor
+        // permission is answered however many others wait.
+        let mut permit = None;
+        let user = match self.authn.without_asking(peer, &head.headers)? {
+            Known::User(user) => user,
+            Known::Token(token, refused) => {
+                permit = Some(self.permit()?);
+                self.authn.by_token(&token, refused).await?
+            }
+        };
+        trace.is_anonymous = user.is_anonymous();
+        if permit.is_none() && !user.is_master() && !self.authz.is_open(&info) {
+            permit = Some(self.permit()?);
+        }
+        self.authz.authorize(&user, &info).await?;
+        let answered = self.routed(route, head, target, &info, &user);
+        drop(permit);
+        answered
+    }
+
+    /// The part that runs an API's own code: a panic there costs one request.
+    fn routed(
+        &self,
+        route: crate::routes::Route<'_>,
+        head: &Parts,
+        target: &Target,
+        info: &RequestInfo,
+        user: &Arc<User>,
+    ) -> Result<Reply, Status> {
+        let asked = Asked { method: &head.method, headers: &head.headers, query: &target.query, info, user };
+        catch_unwind(AssertUnwindSafe(|| self.routes.answer(route, &asked))).unwrap_or_else(|_| {
+            tracing::error!(path = target.path, "panic while answering a request");
+            Err(Status::new(
+                Reason::InternalError,
+                "this server failed on the request; its log has the details, please report them",
+            ))
+        })
+    }
+
+    fn permit(&self) -> Result<SemaphorePermit<'_>, Status> {
+        self.permits.try_acquire().map_err(|_| {
+            self.metrics.shed.inc();
+            Status::new(
+                Reason::TooManyRequests,
+                format!(
+                    "too many requests: {} are in flight (--max-requests-inflight); try again later",
+                    self.limits.max_requests_in_flight
+                ),
+            )
+        })
+    }
+}
+
+/// How long a request may take: the caller's `timeout`, but not more than ours.
+fn time_limit(query: &Query, most: Duration) -> Result<Duration, Status> {
+    let Some(text) = query.value("timeout") else { return Ok(most) };
+    match go_duration::parse(text) {
+        Some(Duration::ZERO) => Ok(most),
+        Some(asked) => Ok(asked.min(most)),
+        None => Err(Status::bad_request(
+            "invalid timeout specified in the request URL: it should be a duration such as 30s or 1m30s",
+        )),
+    }
+}
+
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "get",
+        "HEAD" => "head",
+        "POST" => "post",
+        "PUT" => "put",
+        "PATCH" => "patch",
+        "DELETE" => "delete",
+        "OPTIONS" => "options",
+        _ => "other",
+    }
+}
+
+/// A request in flight, also when it is cancelled.
+struct Counted<'a>(&'a Metrics);
+
+// === impl Counted ===
+
+impl<'a> Counted<'a> {
+    fn new(metrics: &'a Metrics) -> Self {
+        metrics.in_flight.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts() {
+        for (text, expected) in [
+            ("", Ok(60)),
+            ("0s", Ok(60)),
+            ("5s", Ok(5)),
+            ("2m", Ok(60)),
+            ("zz", Err(400)),
+            ("-1s", Err(400)),
+            ("5", Err(400)),
+        ] {
+            let query = Query(vec![("timeout".to_owned(), text.to_owned())]);
+            let found = time_limit(&query, Duration::from_secs(60));
+            assert_eq!(found.map(|d| d.as_secs()).map_err(|s| s.code.as_u16()), expected, "{text:?}");
+        }
+    }
+}
