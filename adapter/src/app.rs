@@ -103,7 +103,7 @@ impl App {
             clients.pods,
             writer,
             podgauge_scrape::Clock::new(clock::now),
-            registry.sub_registry_with_prefix("podgauge_scrape"),
+            registry.sub_registry_with_prefix("podgauge"),
         )?;
         let api = registry.sub_registry_with_prefix("podgauge_api");
         let versions = CustomMetrics::both(config.api, reader.clone(), clock::now, api);

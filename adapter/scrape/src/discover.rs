@@ -174,7 +174,9 @@ impl Discovery {
                 }
                 Err(error) => {
                     let code = status_code(&error);
-                    if is_listing && strategy == Strategy::Stream && matches!(code, Some(400 | 422)) {
+                    // 500 is what an API server says whose etcd is too old for streams (kube-apiserver 1.36 on
+                    // etcd 3.4). If it meant anything else, asking for pages costs nothing.
+                    if is_listing && strategy == Strategy::Stream && matches!(code, Some(400 | 422 | 500)) {
                         return Ended::Unsupported;
                     }
                     // By itself the watcher would go on with an expired version that is refused when a watch starts.

@@ -270,6 +270,19 @@ async fn pages_serve_where_lists_are_not_streamed() {
     }
 }
 
+/// kube-apiserver 1.36 on etcd 3.4 accepts the request and says no in the stream.
+#[tokio::test(start_paused = true)]
+async fn pages_serve_where_etcd_is_too_old_for_streams() {
+    let stage = play(vec![
+        Answer::Ended(vec![event("ERROR", &status(500)).to_string()]),
+        list(&[pod("a", 1)], 7, ""),
+        Answer::Watch(vec![]),
+    ])
+    .await;
+    assert_eq!(stage.asked(), ["stream", "list ", "watch from 7"]);
+    assert!(stage.health.is_synced());
+}
+
 #[tokio::test(start_paused = true)]
 async fn pages_serve_where_a_streamed_list_never_ends() {
     let stage =
