@@ -297,7 +297,7 @@ async fn failures_are_tried_again() {
     let stage = play(vec![
         Answer::Broken,
         Answer::Status(403),
-        Answer::Status(500),
+        Answer::Status(503),
         Answer::Ended(vec![added("x", 1).to_string()]),
         Answer::Ended(vec!["<html>".to_owned()]),
         Answer::Watch(vec![added("a", 1), bookmark(5, true)]),
