@@ -101,10 +101,8 @@ pub(crate) fn quoted<'a>(cursor: &mut Cursor<'a>, opened: usize) -> Result<Quote
             break;
         }
         has_escapes = true;
-        // A character of several bytes may follow; its later bytes are neither quote nor backslash.
-        if rest.len() < stop + 2 {
-            return Err(unclosed);
-        }
+        // The escaped character may have several bytes, of which the later ones are neither quote nor backslash. If
+        // there is none, nothing is left to find a quote in.
         cursor.advance(2);
     }
     let raw = cursor.since(from);

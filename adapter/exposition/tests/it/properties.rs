@@ -118,7 +118,7 @@ fn format() -> impl Strategy<Value = Format> {
 }
 
 /// What the real parser finds, in the twin's terms.
-fn parse(bytes: &[u8], format: Format) -> Option<(Vec<naive::Sample>, Vec<u32>)> {
+pub(crate) fn parse(bytes: &[u8], format: Format) -> Option<(Vec<naive::Sample>, Vec<u32>)> {
     let limits = Limits { kept_rejections: usize::MAX, ..Limits::default() };
     let page = Page::parse(bytes, format, &limits).ok()?;
     let samples = page
@@ -146,7 +146,7 @@ fn parse(bytes: &[u8], format: Format) -> Option<(Vec<naive::Sample>, Vec<u32>)>
 }
 
 /// Every public function that takes bytes, on bytes that nobody vouches for.
-fn try_everything(bytes: &[u8], format: Format, limits: &Limits) {
+pub(crate) fn try_everything(bytes: &[u8], format: Format, limits: &Limits) {
     let Ok(page) = Page::parse(bytes, format, limits) else { return };
     assert!(page.samples.len() <= limits.series);
     assert!(page.rejected.first.len() <= limits.kept_rejections);
@@ -164,8 +164,9 @@ fn try_everything(bytes: &[u8], format: Format, limits: &Limits) {
         if template.read(bytes, &mut read) {
             assert_eq!(format!("{read:?}"), format!("{parsed:?}"));
         } else {
-            // Only where a line is nearly as long as it may be.
-            assert!(limits.line_bytes < 200);
+            // Only where a line is nearly as long as it may be, or a number is absurdly long.
+            let has_long_word = bytes.split(|byte| b" \t\r\n".contains(byte)).any(|word| word.len() > 64);
+            assert!(limits.line_bytes < 200 || has_long_word);
         }
     }
 }
