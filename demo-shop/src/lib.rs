@@ -3,6 +3,7 @@
 //! The library exists so that tests can run parts in their own process; it promises no stable interface.
 
 pub mod backoff;
+pub mod broker;
 pub mod clock;
 pub mod dial;
 pub mod duration;
