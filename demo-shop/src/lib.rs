@@ -5,7 +5,12 @@
 pub mod backoff;
 pub mod broker;
 pub mod clock;
+pub mod depth;
 pub mod dial;
 pub mod duration;
+pub mod health;
+pub mod metrics;
+pub mod orders;
 pub mod random;
 pub mod stomp;
+pub mod worker;
