@@ -1,0 +1,221 @@
+//! The wiring: which parts run, how they find each other, and in which order they end.
+//!
+//! On SIGTERM: not ready any more, the worker finishes its order (or hands it back) while `/metrics` goes on being
+//! served, then open requests finish, then the connections to the broker end, and the embedded queue, which all the
+//! others talk to, comes last.
+
+use crate::broker::{self, BindError};
+use crate::clock::Clock;
+use crate::depth;
+use crate::dial::Dialer;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::orders;
+use crate::stomp::BrokerUrl;
+use crate::web;
+use crate::worker;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinError, JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+/// What runs, and how.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// HTTP; always served.
+    pub web: web::Config,
+    /// The store's side of the queue, when there is a store.
+    pub store: Option<orders::Config>,
+    /// The worker, when there is one.
+    pub worker: Option<worker::Config>,
+    /// Reads the queue's length; always.
+    pub depth: depth::Config,
+    /// Where the broker is.
+    pub broker: BrokerAt,
+    /// How long open requests may take after SIGTERM once the worker has stopped.
+    pub grace: Duration,
+}
+
+/// Where the broker is.
+#[derive(Clone, Debug)]
+pub enum BrokerAt {
+    /// In this process.
+    Here(broker::Config),
+    /// Elsewhere.
+    Url(BrokerUrl),
+}
+
+/// All parts, bound to their ports.
+pub struct App {
+    web: web::Task,
+    orders: Option<orders::Task>,
+    worker: Option<worker::Task>,
+    depth: depth::Task,
+    broker: Option<broker::Task>,
+    health: Health,
+}
+
+/// A port could not be had.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// The embedded queue's.
+    #[error(transparent)]
+    Queue(#[from] BindError),
+    /// HTTP's.
+    #[error(transparent)]
+    Http(#[from] web::BindError),
+}
+
+/// A part ended that should not have.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// By a panic, which is a bug of ours.
+    #[error("the {0} has failed: {1}")]
+    Failed(&'static str, JoinError),
+    /// On its own.
+    #[error("the {0} has ended by itself")]
+    Ended(&'static str),
+}
+
+// === impl App ===
+
+impl App {
+    /// Binds the ports and connects the parts with each other.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub async fn build(config: Config, clock: Clock) -> Result<Self, BuildError> {
+        let (broker, url) = match config.broker {
+            BrokerAt::Here(config) => {
+                let task = config.build(clock).await?;
+                let url = reachable(task.address());
+                (Some(task), url)
+            }
+            BrokerAt::Url(url) => (None, url),
+        };
+        let dialer = Dialer::tcp(&url);
+        let (health, metrics) = (Health::default(), Metrics::default());
+        let (orders, orders_task) = config
+            .store
+            .map(|config| config.build(dialer.clone(), health.register("store"), metrics.clone()))
+            .unzip();
+        let worker = config
+            .worker
+            .map(|config| config.build(dialer.clone(), health.register("worker"), metrics.clone()));
+        let (depth, depth_task) = config.depth.build(dialer, clock);
+        let shop = web::Shop { orders, depth, metrics, health: health.clone(), broker: url.to_string() };
+        let web = web::Config { grace: config.grace, ..config.web }.build(shop).await?;
+        Ok(Self { web, orders: orders_task, worker, depth: depth_task, broker, health })
+    }
+
+    /// Where HTTP is served.
+    pub fn http_address(&self) -> SocketAddr {
+        self.web.address()
+    }
+
+    /// Where the embedded queue is served, if it is.
+    pub fn queue_address(&self) -> Option<SocketAddr> {
+        self.broker.as_ref().map(broker::Task::address)
+    }
+
+    /// Runs all parts until `stop`, then ends them in order.
+    ///
+    /// # Errors
+    /// A part ended by itself; the process should end and be restarted.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
+        let mut broker = self.broker.map(|task| Part::start("queue", |stop| task.run(stop)));
+        let mut depth = Part::start("depth reader", |stop| self.depth.run(stop));
+        let mut orders = self.orders.map(|task| Part::start("store", |stop| task.run(stop)));
+        let mut worker = self.worker.map(|task| Part::start("worker", |stop| task.run(stop)));
+        let mut web = Part::start("web server", |stop| self.web.run(stop));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            error = ended(&mut broker) => return Err(error),
+            error = depth.ended() => return Err(error),
+            error = ended(&mut orders) => return Err(error),
+            error = ended(&mut worker) => return Err(error),
+            error = web.ended() => return Err(error),
+        }
+        info!("stopping");
+        self.health.begin_shutdown();
+        for part in [worker, Some(web), orders, Some(depth), broker].into_iter().flatten() {
+            part.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Cancels `stop` on the first SIGTERM or SIGINT; a second one ends the process at once.
+///
+/// # Errors
+/// The system does not let us listen for signals.
+pub fn cancel_on_signal(stop: CancellationToken) -> io::Result<impl Future<Output = ()> + Send> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        for attempt in 0.. {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if attempt > 0 {
+                std::process::exit(130);
+            }
+            stop.cancel();
+        }
+    })
+}
+
+/// A running part and how to stop it.
+struct Part {
+    name: &'static str,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+// === impl Part ===
+
+impl Part {
+    fn start<F>(name: &'static str, run: impl FnOnce(CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(run(stop.clone()));
+        Self { name, stop, task }
+    }
+
+    /// Waits until the part ends although nobody stopped it.
+    async fn ended(&mut self) -> RunError {
+        match (&mut self.task).await {
+            Ok(()) => RunError::Ended(self.name),
+            Err(error) => RunError::Failed(self.name, error),
+        }
+    }
+
+    async fn stop(self) -> Result<(), RunError> {
+        self.stop.cancel();
+        self.task.await.map_err(|error| RunError::Failed(self.name, error))
+    }
+}
+
+async fn ended(part: &mut Option<Part>) -> RunError {
+    match part {
+        Some(part) => part.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How this process reaches a port that it listens on: one that is bound to every address is reached by loopback.
+fn reachable(bound: SocketAddr) -> BrokerUrl {
+    let host = match bound.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        other => other,
+    };
+    BrokerUrl { host: host.to_string(), port: bound.port(), credentials: None }
+}

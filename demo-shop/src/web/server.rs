@@ -1,0 +1,120 @@
+//! Sockets and connections of the web server.
+
+use super::Config;
+use super::routes::{Context, Shop, route};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// The web server. It ends when it is told to.
+pub struct Task {
+    context: Arc<Context>,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// The port cannot be had.
+#[derive(Debug, Error)]
+#[error("cannot serve HTTP on {listen}: {source}; choose another with ADDRESS and PORT")]
+pub struct BindError {
+    /// The address that was asked for.
+    pub listen: SocketAddr,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+/// Bytes of a request's head.
+const HEAD_BYTES: usize = 16 << 10;
+
+// === impl Config ===
+
+impl Config {
+    /// Binds the port.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub async fn build(self, shop: Shop) -> Result<Task, BindError> {
+        let listen = self.listen;
+        let bind = async {
+            let listener = TcpListener::bind(listen).await?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) = bind.await.map_err(|source| BindError { listen, source })?;
+        Ok(Task { context: Arc::new(Context { config: self, shop }), listener, address })
+    }
+}
+
+// === impl Task ===
+
+impl Task {
+    /// Where HTTP is served.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`, then finishes open requests within the grace period.
+    pub async fn run(self, stop: CancellationToken) {
+        let graceful = GracefulShutdown::new();
+        let slots = Arc::new(Semaphore::new(self.context.config.max_connections));
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = accept(&self.listener, &slots) => accepted,
+            };
+            let Some((stream, slot)) = accepted else {
+                // Usually out of file descriptors; they come back when connections end.
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            let context = Arc::clone(&self.context);
+            let service = service_fn(move |request| {
+                let context = Arc::clone(&context);
+                async move { Ok::<_, Infallible>(route(&context, request).await) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(self.context.config.head_timeout)
+                .max_buf_size(HEAD_BYTES)
+                .serve_connection(TokioIo::new(stream), service);
+            let connection = graceful.watch(connection);
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    debug!(%error, "an HTTP connection has failed");
+                }
+                drop(slot);
+            });
+        }
+        drop(self.listener);
+        if timeout(self.context.config.grace, graceful.shutdown()).await.is_err() {
+            warn!("some HTTP requests did not finish in time");
+        }
+    }
+}
+
+/// The next connection, once there is room for it.
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, slot)),
+        Err(error) => {
+            warn!(%error, "cannot accept HTTP connections");
+            None
+        }
+    }
+}
