@@ -1,0 +1,20 @@
+//! Waiting for something to become true, by asking again until it is.
+
+use std::time::{Duration, Instant};
+
+/// Far longer than anything takes, on a machine that does other things as well.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+const BETWEEN: Duration = Duration::from_millis(20);
+
+/// Asks until there is an answer.
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        tokio::time::sleep(BETWEEN).await;
+    }
+}
