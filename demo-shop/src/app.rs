@@ -21,8 +21,9 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 /// What runs, and how.
 #[derive(Clone, Debug)]
@@ -37,7 +38,8 @@ pub struct Config {
     pub depth: depth::Config,
     /// Where the broker is.
     pub broker: BrokerAt,
-    /// How long open requests may take after SIGTERM once the worker has stopped.
+    /// How long the worker's order and open requests may take together once the shop is told to stop; each part has
+    /// at most a second more for its good-byes. Default 25 s, which leaves five of the 30 s that Kubernetes gives.
     pub grace: Duration,
 }
 
@@ -58,7 +60,11 @@ pub struct App {
     depth: depth::Task,
     broker: Option<broker::Task>,
     health: Health,
+    grace: Duration,
 }
+
+/// What a part may take for its good-byes after the grace period.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A port could not be had.
 #[derive(Debug, Error)]
@@ -109,8 +115,9 @@ impl App {
             .map(|config| config.build(dialer.clone(), health.register("worker"), metrics.clone()));
         let (depth, depth_task) = config.depth.build(dialer, clock);
         let shop = web::Shop { orders, depth, metrics, health: health.clone(), broker: url.to_string() };
-        let web = web::Config { grace: config.grace, ..config.web }.build(shop).await?;
-        Ok(Self { web, orders: orders_task, worker, depth: depth_task, broker, health })
+        let web = config.web.build(shop).await?;
+        let grace = config.grace;
+        Ok(Self { web, orders: orders_task, worker, depth: depth_task, broker, health, grace })
     }
 
     /// Where HTTP is served.
@@ -143,8 +150,9 @@ impl App {
         }
         info!("stopping");
         self.health.begin_shutdown();
+        let deadline = Instant::now() + self.grace;
         for part in [worker, Some(web), orders, Some(depth), broker].into_iter().flatten() {
-            part.stop().await?;
+            part.stop(deadline).await?;
         }
         Ok(())
     }
@@ -197,9 +205,17 @@ impl Part {
         }
     }
 
-    async fn stop(self) -> Result<(), RunError> {
+    /// Asks the part to end, and ends it when it does not.
+    async fn stop(mut self, deadline: Instant) -> Result<(), RunError> {
         self.stop.cancel();
-        self.task.await.map_err(|error| RunError::Failed(self.name, error))
+        match timeout_at(deadline.max(Instant::now()) + LAST_WORDS, &mut self.task).await {
+            Ok(ended) => ended.map_err(|error| RunError::Failed(self.name, error)),
+            Err(_) => {
+                warn!("the {} did not stop in time", self.name);
+                self.task.abort();
+                Ok(())
+            }
+        }
     }
 }
 

@@ -53,8 +53,6 @@ pub struct Config {
     pub order_timeout: Duration,
     /// What Retry-After says while the broker is away. Default 5 s.
     pub retry_after: Duration,
-    /// How long open requests may take once the server is told to stop. Default 25 s.
-    pub grace: Duration,
 }
 
 // === impl Config ===
@@ -74,7 +72,6 @@ impl Config {
             body_bytes: 4 << 10,
             order_timeout: Duration::from_secs(30),
             retry_after: Duration::from_secs(5),
-            grace: Duration::from_secs(25),
         }
     }
 }

@@ -73,6 +73,9 @@ pub(super) fn home(view: &View) -> String {
         &[
             ("store", &store),
             ("layout", if view.store { "shop" } else { "shop alone" }),
+            // Without a store the panel is what the page is about.
+            ("title", if view.store { "h2" } else { "h1" }),
+            ("subtitle", if view.store { "h3" } else { "h2" }),
             ("state", if view.complaints.is_empty() { "up" } else { "down" }),
             ("connection", &Escaped(&view.connection()).to_string()),
             ("queue-tiles", &tiles(view.queue_tiles())),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -65,7 +65,7 @@ impl Task {
         self.address
     }
 
-    /// Serves until `stop`, then finishes open requests within the grace period.
+    /// Serves until `stop`, then finishes open requests. Whoever waits for that has a deadline; there is none here.
     pub async fn run(self, stop: CancellationToken) {
         let graceful = GracefulShutdown::new();
         let slots = Arc::new(Semaphore::new(self.context.config.max_connections));
@@ -98,9 +98,7 @@ impl Task {
             });
         }
         drop(self.listener);
-        if timeout(self.context.config.grace, graceful.shutdown()).await.is_err() {
-            warn!("some HTTP requests did not finish in time");
-        }
+        graceful.shutdown().await;
     }
 }
 

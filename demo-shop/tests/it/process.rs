@@ -198,6 +198,15 @@ async fn a_worker_without_the_time_to_finish_hands_its_order_back() {
 }
 
 #[tokio::test]
+async fn a_request_that_never_ends_does_not_hold_up_the_end() {
+    let mut shop = Shop::start(&[("SHUTDOWN_GRACE", "100ms")]);
+    let mut stream = TcpStream::connect(&shop.http).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: sh").unwrap();
+    shop.until_ready().await;
+    assert!(shop.terminate().await.success());
+}
+
+#[tokio::test]
 async fn only_those_with_the_password_get_into_the_queue() {
     let secret = [("ACTIVEMQ_USER", "shop"), ("ACTIVEMQ_PASSWORD", "secret")];
     let queue = Shop::start(&[&[("WORKER_ENABLED", "false")], &secret[..]].concat());
