@@ -1,0 +1,9 @@
+//! The API server as its clients meet it: over TLS, with real credentials.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as the tests do")]
+
+mod access;
+mod aggregation;
+mod objects;
+mod support;
+mod watches;
