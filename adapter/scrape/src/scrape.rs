@@ -128,3 +128,6 @@ fn fill_times(times: &mut Vec<i64>, own: &[Option<i64>], taken: Timestamp) {
     times.clear();
     times.extend(own.iter().map(|time| time.unwrap_or_else(|| taken.millis())));
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,192 @@
+use std::cell::RefCell;
 
+use proptest::prelude::*;
+
+use super::*;
+
+/// A store's interning, without a store.
+#[derive(Default)]
+struct Layouts(RefCell<Vec<Arc<Layout>>>);
+
+impl Layouts {
+    fn intern(&self, layout: Layout) -> Arc<Layout> {
+        let mut layouts = self.0.borrow_mut();
+        if let Some(same) = layouts.iter().find(|known| ***known == layout) {
+            return Arc::clone(same);
+        }
+        layouts.push(Arc::new(layout));
+        layouts[layouts.len() - 1].clone()
+    }
+}
+
+#[derive(Default)]
+struct Stage {
+    layouts: Layouts,
+    shapes: Shapes,
+    values: Values,
+}
+
+impl Stage {
+    fn read(&mut self, memory: &mut Memory, page: &str) -> Reading {
+        self.read_as(memory, page, Format::Text)
+    }
+
+    fn read_as(&mut self, memory: &mut Memory, page: &str, format: Format) -> Reading {
+        let layouts = &self.layouts;
+        let intern = |layout| layouts.intern(layout);
+        read(page.as_bytes(), format, &Limits::default(), memory, &self.shapes, &mut self.values, intern)
+            .unwrap()
+    }
+
+    fn known(&self) -> usize {
+        self.shapes.0.lock().unwrap().by_layout.values().map(Vec::len).sum()
+    }
+}
+
+const PAGE: &str = "# TYPE a counter\na_total{x=\"1\"} 1\na_total{x=\"2\"} 2\nb 3\n";
+
+#[test]
+fn a_shape_is_kept_when_it_was_seen_twice() {
+    let mut stage = Stage::default();
+    let mut memory = Memory::default();
+    let first = stage.read(&mut memory, PAGE);
+    assert!(memory.shape.is_none());
+    let second = stage.read(&mut memory, PAGE);
+    assert!(memory.shape.is_some());
+    let third = stage.read(&mut memory, &PAGE.replace(" 3\n", " 4.5\n"));
+    assert_eq!([second.layout_use, third.layout_use], [LayoutUse::Found, LayoutUse::Known]);
+    assert!(Arc::ptr_eq(&first.layout, &second.layout) && Arc::ptr_eq(&second.layout, &third.layout));
+    assert_eq!(stage.values.values, [1.0, 2.0, 4.5]);
+}
+
+#[test]
+fn pages_that_never_look_the_same_leave_nothing() {
+    let mut stage = Stage::default();
+    let mut memory = Memory::default();
+    for n in 0..100 {
+        stage.read(&mut memory, &format!("build{{id=\"{n}\"}} 1\n"));
+    }
+    assert!(memory.shape.is_none());
+    assert_eq!(stage.known(), 0);
+}
+
+#[test]
+fn shapes_go_with_the_last_target_that_uses_them() {
+    let mut stage = Stage::default();
+    for n in 0..1000 {
+        let mut memory = Memory::default();
+        let page = format!("build{{id=\"{n}\"}} 1\n");
+        stage.read(&mut memory, &page);
+        stage.read(&mut memory, &page);
+        assert!(memory.shape.is_some());
+        // The target is gone here, and its layout, once the store lets go of it.
+        drop(memory);
+        stage.layouts.0.borrow_mut().clear();
+    }
+    assert!(stage.known() <= 70, "{} shapes of targets that are gone", stage.known());
+}
+
+#[test]
+fn what_changes_the_meaning_changes_the_layout() {
+    let changes = [
+        ("another type", PAGE.replace("a counter", "a gauge").replace("a_total{", "a{"), Format::Text),
+        ("another label", PAGE.replace("x=\"2\"", "x=\"3\""), Format::Text),
+        ("another name", PAGE.replace("b 3", "c 3"), Format::Text),
+        (
+            "another order",
+            "b 3\n# TYPE a counter\na_total{x=\"1\"} 1\na_total{x=\"2\"} 2\n".to_owned(),
+            Format::Text,
+        ),
+        ("a series less", PAGE.replace("b 3\n", ""), Format::Text),
+        ("a series more", format!("{PAGE}c 4\n"), Format::Text),
+    ];
+    for (what, page, format) in changes {
+        let mut stage = Stage::default();
+        let mut memory = Memory::default();
+        stage.read(&mut memory, PAGE);
+        let before = stage.read(&mut memory, PAGE).layout;
+        let after = stage.read_as(&mut memory, &page, format).layout;
+        assert!(!Arc::ptr_eq(&before, &after) && *before != *after, "{what}");
+    }
+    let mut stage = Stage::default();
+    let mut memory = Memory::default();
+    let untyped = stage.read(&mut memory, "x 1\n").layout;
+    let counter = stage.read(&mut memory, "# TYPE x counter\nx 1\n").layout;
+    assert_eq!(untyped.name("x").map(|name| name.kind), Some(Kind::Gauge));
+    assert_eq!(counter.name("x").map(|name| name.kind), Some(Kind::Counter));
+}
+
+#[test]
+fn what_changes_the_spelling_does_not() {
+    let mut stage = Stage::default();
+    let mut memory = Memory::default();
+    stage.read(&mut memory, PAGE);
+    let before = stage.read(&mut memory, PAGE).layout;
+    for page in [
+        format!("# HELP b Some help.\n{PAGE}"),
+        PAGE.replace("{x=\"2\"}", "{ x=\"2\", }"),
+        PAGE.replace('\n', "\r\n"),
+        format!("{PAGE}}}}}\n"),
+    ] {
+        let after = stage.read(&mut memory, &page);
+        assert!(Arc::ptr_eq(&before, &after.layout), "{page}");
+        assert_eq!(after.layout_use, LayoutUse::Found);
+        assert_eq!(stage.values.values, [1.0, 2.0, 3.0]);
+    }
+}
+
+#[test]
+fn a_format_is_part_of_a_shape() {
+    let page = "a 1 1700000000\n# EOF\n";
+    let mut stage = Stage::default();
+    let mut memory = Memory::default();
+    stage.read(&mut memory, page);
+    stage.read(&mut memory, page);
+    assert_eq!(stage.values.timestamps_ms, [Some(1_700_000_000)]);
+    let reading = stage.read_as(&mut memory, page, Format::OpenMetrics);
+    assert_eq!(reading.layout_use, LayoutUse::Found);
+    assert_eq!(stage.values.timestamps_ms, [Some(1_700_000_000_000)]);
+}
+
+/// Pages of a few lines out of a few names, types and labels, so that neighbours resemble each other.
+fn page() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        6 => ("[ab](_total|_sum|_count|_bucket)?", prop::option::of("[xy]=\"[12]\""), -3i8..3).prop_map(
+            |(name, labels, value)| format!("{name}{{{}}} {value}\n", labels.unwrap_or_default())
+        ),
+        2 => ("[ab]", prop::sample::select(vec!["counter", "gauge", "histogram", "summary"]))
+            .prop_map(|(name, kind)| format!("# TYPE {name} {kind}\n")),
+        1 => Just("# a comment\n".to_owned()),
+        1 => Just("a{ 1\n".to_owned()),
+    ];
+    prop::collection::vec(line, 1..6).prop_map(|lines| lines.concat())
+}
+
+proptest! {
+    /// Whatever was read before, a page reads as if it were the first.
+    #[test]
+    fn memory_makes_no_difference(pages in prop::collection::vec(page(), 1..4), order in prop::collection::vec(any::<prop::sample::Index>(), 1..30)) {
+        let mut stage = Stage::default();
+        let mut memories = [Memory::default(), Memory::default()];
+        for (n, index) in order.iter().enumerate() {
+            let page = index.get(&pages);
+            let mut fresh = Stage::default();
+            let go = |stage: &mut Stage, memory: &mut Memory| {
+                let layouts = &stage.layouts;
+                let intern = |layout| layouts.intern(layout);
+                read(page.as_bytes(), Format::Text, &Limits::default(), memory, &stage.shapes, &mut stage.values, intern)
+            };
+            let expected = go(&mut fresh, &mut Memory::default());
+            let found = go(&mut stage, &mut memories[n % 2]);
+            match (expected, found) {
+                (Ok(expected), Ok(found)) => {
+                    prop_assert!(*expected.layout == *found.layout);
+                    prop_assert_eq!(expected.rejected, found.rejected);
+                    prop_assert_eq!(&fresh.values, &stage.values);
+                }
+                (Err(expected), Err(found)) => prop_assert_eq!(expected, found),
+                (expected, found) => prop_assert!(false, "{:?} became {:?}", expected, found),
+            }
+        }
+    }
+}

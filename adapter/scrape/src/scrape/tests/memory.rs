@@ -1,0 +1,65 @@
+//! What a scrape holds at most, and what it keeps.
+
+use super::*;
+
+/// Bytes on the heap at most while `work` runs; nothing else runs on its thread.
+fn peak<F: Future>(work: F) -> u64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    allocation_counter::measure(|| {
+        runtime.block_on(work);
+    })
+    .bytes_max
+}
+
+#[test]
+fn no_pod_can_make_a_scrape_hold_more_than_its_limit() {
+    const LIMIT: usize = 1 << 20;
+    // What the HTTP machinery, the sockets and the double of the pod take besides.
+    const REST: u64 = 512 << 10;
+    let config = Config { body_limit: LIMIT, ..patient() };
+    let bomb: &'static [u8] = with_body("Content-Encoding: gzip", &gzip(&vec![b'\n'; 64 << 20])).leak();
+    let check = |what: &str, times: u64, head: &'static str, piece: &'static [u8]| {
+        let peak = peak(async {
+            let pod = Pod::pouring(head, piece).await;
+            let mut stage = Stage::new(pod.address, &config);
+            assert_eq!(stage.scrape().await.failure.unwrap().kind, FailureKind::Limit, "{what}");
+        });
+        println!("{what}: {peak} bytes");
+        assert!(peak <= times * LIMIT as u64 + REST, "{what}: {peak} bytes");
+    };
+    check("a declared gigabyte", 0, "HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n", b"x");
+    // A buffer that grows is there twice for a moment, the second time with half the size.
+    check("an endless page", 2, "HTTP/1.1 200 OK\r\n\r\n", b"metric{label=\"value\"} 1\n");
+    check("an endless line", 2, "HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 4096]);
+    check("an endless head", 0, "HTTP/1.1 200 OK\r\nX: ", &[b'x'; 4096]);
+    check("a gzip bomb", 3, "", bomb);
+}
+
+#[test]
+fn a_steady_scrape_keeps_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let page: String = (0..500)
+        .map(|n| {
+            format!("http_requests_total{{method=\"GET\",path=\"/api/v1/resource/{n}\",code=\"200\"}} {n}\n")
+        })
+        .collect();
+    let response = ok("", &page);
+    let (mut stage, _pod) = runtime.block_on(async {
+        let pod = Pod::new(move |stream, seen| keep_serving(stream, seen, response.clone())).await;
+        let mut stage = Stage::new(pod.address, &patient());
+        for _ in 0..20 {
+            assert_eq!(stage.scrape().await.failure, None);
+            pod.seen.requests.lock().unwrap().clear();
+        }
+        (stage, pod)
+    });
+    let heap = allocation_counter::measure(|| {
+        for _ in 0..100 {
+            runtime.block_on(stage.scrape());
+        }
+    });
+    println!("{} allocations, {} bytes a scrape", heap.count_total / 100, heap.bytes_total / 100);
+    // The double of the pod remembers a hundred requests of less than 400 bytes.
+    assert!(heap.bytes_current < 60_000, "{} bytes more after 100 scrapes", heap.bytes_current);
+    assert!(stage.counts("scrape_pages_total{layout=\"Known\"} 118"));
+}
