@@ -33,7 +33,7 @@ pub struct Config {
     pub credentials: Option<Credentials>,
     /// Most messages in all queues and open transactions. Default 200,000.
     pub max_messages: usize,
-    /// Most bytes of all those messages: bodies, headers and 256 bytes each for keeping them. Default 256 MiB.
+    /// Most bytes of all those messages: bodies, headers and what keeping them takes, by estimate. Default 256 MiB.
     pub max_bytes: usize,
     /// Most bytes of one message's body. Default 64 KiB. Its headers may have 8 KiB.
     pub max_frame_bytes: usize,
