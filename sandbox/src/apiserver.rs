@@ -18,6 +18,7 @@ mod discovery;
 mod faults;
 mod handle;
 mod impersonate;
+mod namespaces;
 mod objects;
 mod openapi;
 mod patch;
@@ -122,6 +123,7 @@ impl ApiServer {
         let tasks = TaskTracker::new();
         tasks.spawn(serve::accept(core.clone(), listener, tls, tasks.clone()));
         tasks.spawn(aggregator::supervise(core.clone()));
+        tasks.spawn(namespaces::control(core.clone()));
         Ok(Handle::new(core, tasks, cluster_ca, front_proxy_ca, front_proxy))
     }
 }

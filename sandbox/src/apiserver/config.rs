@@ -27,6 +27,8 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// How long the headers of a request may take to arrive. Default 32 s.
     pub header_timeout: Duration,
+    /// How long a deleted namespace is Terminating before what is in it goes. Default 1 s.
+    pub namespace_deletion_delay: Duration,
     /// How long to wait after a connection could not be accepted. Default 100 ms.
     pub accept_backoff: Duration,
     /// How long open requests may go on when the server stops. Default 2 s.
@@ -57,6 +59,7 @@ impl Default for Config {
             request_log: 10_000,
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(32),
+            namespace_deletion_delay: Duration::from_secs(1),
             accept_backoff: Duration::from_millis(100),
             drain_timeout: Duration::from_secs(2),
             probe_interval: Duration::from_secs(30),

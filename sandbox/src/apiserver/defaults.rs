@@ -31,6 +31,7 @@ fn namespace(object: &mut Value) {
         object["metadata"]["labels"] = json!({});
     }
     object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+    set(object, "/spec", "finalizers", json!(["kubernetes"]));
     set(object, "/status", "phase", json!("Active"));
 }
 

@@ -161,6 +161,9 @@ impl Registry {
             if options.dry_run {
                 return Ok(Change::Keep);
             }
+            if is_namespace(resource) {
+                object["status"]["phase"] = "Terminating".into();
+            }
             gone = is_finished(resource, &object);
             Ok(match (gone, object == **current) {
                 (true, _) => Change::Delete,
@@ -170,9 +173,6 @@ impl Registry {
         })?;
         let object = result.ok_or_else(|| Status::not_found(resource, &key.name))?;
         if gone {
-            if (resource.group, resource.plural) == ("", "namespaces") {
-                self.empty_namespace(&key.name);
-            }
             if !options.orphan {
                 self.delete_dependents(&object);
             }
@@ -197,14 +197,25 @@ impl Registry {
         }
     }
 
-    fn empty_namespace(&self, namespace: &str) {
+    /// Deletes what is in a namespace, and the namespace itself once nothing is.
+    pub(crate) fn finish_namespace(&self, namespace: &str) {
         let options = DeleteOptions { grace_period: Some(0), ..DeleteOptions::default() };
+        let mut is_empty = true;
         for resource in resources::RESOURCES.iter().filter(|resource| resource.namespaced) {
             for (key, _) in self.store.list(resource).objects {
                 if key.namespace == namespace {
-                    let _ = self.delete(resource, &key, &options);
+                    is_empty &= !matches!(self.delete(resource, &key, &options), Ok((_, false)));
                 }
             }
+        }
+        if is_empty {
+            let key = Key::new("", namespace);
+            // Gone already is as good.
+            let _ = self.update(resources::known("", "namespaces"), &key, Part::Whole, false, |current| {
+                let mut object = current.clone();
+                object["spec"]["finalizers"] = json!([]);
+                Ok(object)
+            });
         }
     }
 
@@ -253,7 +264,16 @@ impl Registry {
             let problem = "Required value";
             return Err(Status::invalid(resource, name, "metadata.namespace", problem));
         }
-        self.get(resources::known("", "namespaces"), &Key::new("", namespace)).map(drop)
+        let found = self.get(resources::known("", "namespaces"), &Key::new("", namespace))?;
+        if found["metadata"]["deletionTimestamp"].is_null() {
+            return Ok(());
+        }
+        let message = format!(
+            "{} {name:?} is forbidden: unable to create new content in namespace {namespace} because it is being \
+             terminated",
+            resource.qualified()
+        );
+        Err(Status::forbidden(message, json!({"name": name, "kind": resource.plural})))
     }
 }
 
@@ -397,10 +417,17 @@ fn grace_period(resource: &Resource, object: &Value, options: &DeleteOptions) ->
     }
 }
 
+fn is_namespace(resource: &Resource) -> bool {
+    (resource.group, resource.plural) == ("", "namespaces")
+}
+
 /// Whether nothing holds the object any more.
 fn is_finished(resource: &Resource, object: &Value) -> bool {
     let metadata = &object["metadata"];
-    let held = metadata["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+    let holds = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
+    // A namespace has finalizers of its own: they stand for what is in it.
+    let held =
+        holds(&metadata["finalizers"]) || (is_namespace(resource) && holds(&object["spec"]["finalizers"]));
     let graceful = (resource.group, resource.plural) == ("", "pods")
         && metadata["deletionGracePeriodSeconds"].as_u64().is_some_and(|grace| grace > 0);
     !metadata["deletionTimestamp"].is_null() && !held && !graceful

@@ -110,7 +110,8 @@ impl Status {
 
     pub(crate) fn unsupported_media_type(accepted: &str) -> Self {
         let message = format!(
-            "the body of the request was in an unknown format - accepted media types include: {accepted}"
+            "the body of the request was in an unknown format - accepted media types include: {accepted} (the \
+             sandbox reads no protobuf: where a kubectl command sends it, use `kubectl apply -f` instead)"
         );
         Self::new(415, "UnsupportedMediaType", message)
     }

@@ -4,6 +4,7 @@
 
 mod access;
 mod aggregation;
+mod kubectl;
 mod objects;
 mod support;
 mod watches;

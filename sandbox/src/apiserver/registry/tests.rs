@@ -138,6 +138,13 @@ fn what_is_owned_or_contained_goes_too() {
     };
     registry.delete(known("", "configmaps"), &Key::new("default", "o"), &DeleteOptions::default()).unwrap();
     assert_eq!(names(), ["free"]);
-    registry.delete(known("", "namespaces"), &Key::new("", "default"), &DeleteOptions::default()).unwrap();
+    let namespaces = known("", "namespaces");
+    let key = Key::new("", "default");
+    let (marked, gone) = registry.delete(namespaces, &key, &DeleteOptions::default()).unwrap();
+    assert_eq!((gone, &marked["status"]["phase"]), (false, &json!("Terminating")));
+    let refused = create(&registry, "secrets", "default", json!({"metadata": {"name": "late"}})).unwrap_err();
+    assert_eq!(refused.code, 403);
+    registry.finish_namespace("default");
     assert!(names().is_empty());
+    assert!(registry.get(namespaces, &key).is_err());
 }
