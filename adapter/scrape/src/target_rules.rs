@@ -83,6 +83,9 @@ impl TargetRules {
         let refuse = |what| Err(format!("its address {address} is {what}, which is never scraped"));
         let unless =
             |what, flag| Err(format!("its address {address} is {what}, which is scraped only with {flag}"));
+        if pod.has_host_network && !self.allow_node_addresses {
+            return unless("its node's (hostNetwork)", flag::ALLOW_NODE_ADDRESSES);
+        }
         if plain.is_loopback() {
             return if self.allow_loopback { Ok(()) } else { unless("loopback", flag::ALLOW_LOOPBACK) };
         }
@@ -99,11 +102,11 @@ impl TargetRules {
             IpAddr::V4(v4) if v4.octets().first() == Some(&0) => return refuse("of this host"),
             _ => {}
         }
-        let is_nodes = pod.has_host_network
-            || pod.host_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()).map(|ip| ip.to_canonical())
+        let is_nodes =
+            pod.host_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()).map(|ip| ip.to_canonical())
                 == Some(plain);
         if is_nodes && !self.allow_node_addresses {
-            return unless("its node's (hostNetwork)", flag::ALLOW_NODE_ADDRESSES);
+            return unless("its node's", flag::ALLOW_NODE_ADDRESSES);
         }
         Ok(())
     }

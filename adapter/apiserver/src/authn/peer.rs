@@ -82,7 +82,7 @@ impl Peer {
     fn as_front_proxy(&self, trust: &Trust, subject: Result<&Subject, &String>, clock: &Clock) -> Proxied {
         let Some(rules) = &trust.request_header else { return Proxied::Unknown };
         if let Err(error) = rules.ca.verify(&self.chain, clock()) {
-            return Proxied::No(format!("it is no front proxy's ({error})"));
+            return Proxied::No(format!("it is no front proxy's ({})", reason(&error)));
         }
         match subject {
             Err(error) => Proxied::No(format!("its subject cannot be read ({error})")),
@@ -107,7 +107,7 @@ impl Peer {
     ) -> Option<Result<Option<Arc<User>>, String>> {
         let ca = trust.client_ca.as_ref()?;
         if let Err(error) = ca.verify(&self.chain, clock()) {
-            return Some(Err(format!("the client CA does not vouch for it ({error})")));
+            return Some(Err(format!("the client CA does not vouch for it ({})", reason(&error))));
         }
         let subject = match subject {
             Ok(subject) => subject,
@@ -145,5 +145,15 @@ impl Verified {
             }
             (Proxied::Yes | Proxied::Unknown, Some(Ok(_)) | None) => None,
         }
+    }
+}
+/// Why a CA does not vouch, in words for whoever holds the certificate.
+fn reason(error: &webpki::Error) -> String {
+    match error {
+        webpki::Error::UnknownIssuer => "another CA signed it".to_owned(),
+        webpki::Error::CertExpired { .. } => "it has expired".to_owned(),
+        webpki::Error::CertNotValidYet { .. } => "it is not valid yet".to_owned(),
+        webpki::Error::RequiredEkuNotFoundContext(_) => "it is not for client authentication".to_owned(),
+        other => other.to_string(),
     }
 }

@@ -1,0 +1,13 @@
+//! The served binary: podgauge as a process, a cluster-shaped API server beside it, pods that are tiny servers.
+//!
+//! Everything is met over the network: podgauge gets a kubeconfig with the token of its service account, and the roles
+//! that `monitoring/` ships, nothing more.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod callers;
+mod closing;
+mod cluster;
+mod hostile;
+mod pages;
+mod podgauge;
+mod process;
