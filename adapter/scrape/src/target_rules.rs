@@ -106,7 +106,7 @@ impl TargetRules {
             pod.host_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()).map(|ip| ip.to_canonical())
                 == Some(plain);
         if is_nodes && !self.allow_node_addresses {
-            return unless("its node's", flag::ALLOW_NODE_ADDRESSES);
+            return unless("its node's (hostNetwork)", flag::ALLOW_NODE_ADDRESSES);
         }
         Ok(())
     }

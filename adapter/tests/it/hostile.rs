@@ -89,7 +89,6 @@ async fn each_costs_itself_alone() {
     for (name, _, want) in &cases {
         let said = eventually(name, || message(&master, name), |said| said.contains(want)).await;
         assert!(said.len() < 1000, "{name}: {said}");
-        println!("{name}: {said}");
     }
     // The good one is served among them, and nothing of the others stayed in memory.
     let path = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default/pods/%2A/messages";

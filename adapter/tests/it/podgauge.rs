@@ -139,6 +139,7 @@ impl Podgauge {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "what a failed test shows")]
 impl Drop for Podgauge {
     fn drop(&mut self) {
         let _ = self.child.kill();
