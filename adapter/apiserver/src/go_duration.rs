@@ -41,6 +41,8 @@ pub fn parse(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -69,6 +71,19 @@ mod tests {
             ("99999999999999999999h", None),
         ] {
             assert_eq!(parse(text).map(|d| d.as_millis()), expected, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_answered(text in "[0-9.+\\-hmsnuµ\\PC]{0,20}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn whole_milliseconds_come_back(ms in 0_u64..1 << 40) {
+            let text = format!("{}h{}ms", ms / 3_600_000, ms % 3_600_000);
+            prop_assert_eq!(parse(&text), Some(Duration::from_millis(ms)));
         }
     }
 }

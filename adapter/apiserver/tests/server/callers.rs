@@ -48,6 +48,7 @@ async fn without_a_certificate() {
     let forged = [("x-remote-user", "worker"), ("x-remote-group", "system:masters")];
     check("forged headers", nobody(), &forged, NOBODY).await;
     check("bad token", nobody(), &[("authorization", "Bearer rubbish")], REFUSED).await;
+    check("revoked token", nobody(), &[("authorization", "Bearer token-of-worker#revoked")], REFUSED).await;
     check("plain token", nobody(), &[("authorization", "Bearer token-of-plain")], PLAIN).await;
     check("worker's token", nobody(), &[("authorization", "bearer token-of-worker")], WORKER).await;
     let forged = [("authorization", "Bearer token-of-plain"), ("x-remote-group", "system:masters")];

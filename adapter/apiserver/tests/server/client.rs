@@ -1,6 +1,6 @@
 //! A client that says exactly what the test wants it to.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -40,6 +40,9 @@ pub(crate) struct Dial {
     pub(crate) http2: bool,
     pub(crate) versions: &'static [&'static rustls::SupportedProtocolVersion],
 }
+
+/// After this long a test fails rather than hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 static TLS12: [&rustls::SupportedProtocolVersion; 1] = [&rustls::version::TLS12];
 
@@ -100,7 +103,7 @@ impl Dial {
 
     /// One request on a connection of its own.
     pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
-        self.connect().await.unwrap().send("GET", path, headers).await.unwrap()
+        self.connect().await.unwrap().get(path, headers).await
     }
 }
 
@@ -108,7 +111,8 @@ impl Dial {
 
 impl Connection {
     pub(crate) async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Reply {
-        self.send("GET", path, headers).await.unwrap()
+        let reply = tokio::time::timeout(PATIENCE, self.send("GET", path, headers)).await;
+        reply.unwrap_or_else(|_| panic!("no answer to {path} within {PATIENCE:?}")).unwrap()
     }
 
     pub(crate) async fn send(

@@ -72,7 +72,9 @@ impl Cluster {
                         let name = name.split('#').next().unwrap_or_default();
                         json!({"username": name, "uid": "uid-1", "groups": ["tokens"], "extra": {"k": ["v"]}})
                     });
-                    let status = json!({"authenticated": user.is_some(), "user": user});
+                    // A user alone is no word that the token is good.
+                    let is_good = user.is_some() && !token.ends_with("#revoked");
+                    let status = json!({"authenticated": is_good, "user": user});
                     (token.trim_start_matches("token-of-").to_owned(), status)
                 })
                 .await
@@ -83,7 +85,12 @@ impl Cluster {
                     let spec = &review["spec"];
                     *self.last_access.lock().unwrap() = spec.clone();
                     let user = spec["user"].as_str().unwrap_or_default().to_owned();
-                    (user, json!({"allowed": is_allowed(spec), "reason": ""}))
+                    let status = match user.as_str() {
+                        "denied" => json!({"allowed": false, "denied": true, "reason": "by a rule"}),
+                        "contradicted" => json!({"allowed": true, "denied": true}),
+                        _ => json!({"allowed": is_allowed(spec), "reason": ""}),
+                    };
+                    (user, status)
                 })
                 .await
             }

@@ -76,7 +76,7 @@ async fn connections() {
 
 #[tokio::test]
 async fn age_of_a_connection() {
-    let server = start(|config| config.limits.max_connection_age = Duration::from_millis(100)).await;
+    let server = start(|config| config.limits.max_connection_age = Duration::from_secs(1)).await;
     for dial in [server.front_proxy(), server.front_proxy().http2()] {
         let mut connection = dial.connect().await.unwrap();
         assert_eq!(connection.get("/healthz", &[("x-remote-user", "u")]).await.code, 200);

@@ -38,6 +38,18 @@ async fn reviews_are_remembered() {
 }
 
 #[tokio::test]
+async fn denied_and_contradicted() {
+    let server = start(|_| {}).await;
+    let reply = server.front_proxy().get("/apis", &[("x-remote-user", "denied")]).await;
+    assert_eq!(reply.code, 403);
+    let message = "forbidden: User \"denied\" cannot get path \"/apis\": by a rule";
+    assert_eq!(reply.json()["message"], message);
+    let reply = server.front_proxy().get("/apis", &[("x-remote-user", "contradicted")]).await;
+    assert_eq!(reply.code, 500);
+    assert!(reply.body.contains("its answer cannot be understood"), "{}", reply.body);
+}
+
+#[tokio::test]
 async fn five_thousand_tokens() {
     let server = start(|config| config.authentication.token_cache_size = 100).await;
     let mut connection = server.nobody().connect().await.unwrap();

@@ -49,6 +49,10 @@ async fn serving_certificate_in_files() {
 
     write(&second);
     eventually("the second", || async { shown(&dial).await.as_ref() == second.chain.first() }).await;
+    // Looked at again and again, taken once.
+    let refused = server.metric(REFUSED);
+    std::fs::write(&key, &first.pem.key).unwrap();
+    eventually("one more look", || async { server.metric(REFUSED) > refused }).await;
     assert_eq!(server.metric(RELOADED), 1.0);
     assert_eq!(open.get("/healthz", &[]).await.code, 200, "what is open stays open");
 }
@@ -102,13 +106,16 @@ async fn authorities_rotate() {
     publish("rubbish".to_owned());
     eventually("a refusal", || async { server.metric(failures) > before }).await;
     assert_eq!(new.get("/apis", &plain).await.code, 200);
-    publish(String::new());
-    let more = server.pki.clients.pem.clone() + &next.pem;
-    assert_eq!(new.get("/apis", &plain).await.code, 200);
-    publish(more);
-    eventually("clients as proxies", || async {
-        let proxy = server.pki.clients.client("front-proxy-client", &[]);
-        server.nobody().with(&proxy).get("/apis", &plain).await.code == 200
-    })
-    .await;
+    let proxies = server.pki.foreign.pem.clone() + &next.pem;
+    *server.cluster.authentication.lock().unwrap() = Some(
+        authentication(&server.pki)
+            .into_iter()
+            .filter(|(key, _)| key != "client-ca-file")
+            .chain([("requestheader-client-ca-file".to_owned(), proxies)])
+            .collect(),
+    );
+    let proxy = server.nobody().with(&server.pki.foreign.client("front-proxy-client", &[]));
+    eventually("more proxies", || async { proxy.get("/apis", &plain).await.code == 200 }).await;
+    let client = server.nobody().with(&server.pki.clients.client("plain", &[]));
+    assert_eq!(client.get("/apis", &[]).await.code, 200, "the client CA that is gone stays");
 }
