@@ -172,10 +172,8 @@ impl Registry {
             })
         })?;
         let object = result.ok_or_else(|| Status::not_found(resource, &key.name))?;
-        if gone {
-            if !options.orphan {
-                self.delete_dependents(&object);
-            }
+        if gone && !options.orphan {
+            self.delete_dependents(&object);
         }
         Ok((object, gone))
     }

@@ -60,7 +60,7 @@ fn write(
 }
 
 /// The `Scale` of a workload.
-pub(crate) fn scale_of(object: &Value) -> Value {
+fn scale_of(object: &Value) -> Value {
     let metadata = &object["metadata"];
     json!({
         "kind": "Scale",
@@ -81,7 +81,7 @@ pub(crate) fn scale_of(object: &Value) -> Value {
 }
 
 /// The text form of a selector, sorted by key as `LabelSelectorAsSelector` prints it.
-pub(crate) fn selector_text(selector: &Value) -> String {
+fn selector_text(selector: &Value) -> String {
     let mut parts: Vec<(String, String)> = Vec::new();
     // A ReplicationController's selector is a bare map of labels.
     let bare = !selector["matchLabels"].is_object() && !selector["matchExpressions"].is_array();
