@@ -80,5 +80,7 @@ check-manifests: ## the manifests render (needs kubectl; skipped with a word wit
 	  for d in monitoring demo-shop/deploy; do kubectl kustomize $$d >/dev/null || exit 1; done; echo "manifests render"; \
 	else echo "kubectl is not here: the manifests were not rendered"; fi
 
-check-scripts: ## the scripts parse
+check-scripts: ## the scripts parse, and shellcheck finds nothing (where it is)
 	@for f in .ci/run hack/* e2e/loop-closes; do bash -n $$f || exit 1; done; echo "scripts parse"
+	@if command -v shellcheck >/dev/null; then shellcheck -x .ci/run hack/* e2e/loop-closes; \
+	else echo "shellcheck is not here: the scripts were not looked at closely"; fi

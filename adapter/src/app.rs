@@ -154,7 +154,7 @@ impl App {
                     SystemTime::UNIX_EPOCH + Duration::from_millis(clock::now().millis().unsigned_abs())
                 }),
             },
-            registry.sub_registry_with_prefix("podgauge_apiserver"),
+            registry.sub_registry_with_prefix("podgauge"),
         )?;
         let ready = ready(pods, server.readiness(), draining.clone());
 

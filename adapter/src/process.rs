@@ -5,8 +5,7 @@ use std::fs;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric as _},
-    metrics::{MetricType, gauge::ConstGauge},
-    registry::Unit,
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
 /// Reads /proc when it is asked.
@@ -19,21 +18,31 @@ const PAGE_BYTES: f64 = 4096.0;
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let mut gauge = |name: &str, help: &str, unit: Option<&Unit>, value: Option<f64>| match value {
-            Some(value) => ConstGauge::new(value).encode(encoder.encode_descriptor(
-                name,
+        if let Some(seconds) = cpu_seconds() {
+            let help = "Total user and system CPU time spent in seconds";
+            let counter = ConstCounter::new(seconds);
+            counter.encode(encoder.encode_descriptor(
+                "process_cpu_seconds",
                 help,
-                unit,
-                MetricType::Gauge,
-            )?),
-            None => Ok(()),
-        };
-        let help = "Total user and system CPU time spent";
-        gauge("process_cpu_seconds_total", help, None, cpu_seconds())?;
-        let help = "Resident memory size in bytes";
-        gauge("process_resident_memory_bytes", help, None, resident_bytes())?;
-        let help = "Number of open file descriptors";
-        gauge("process_open_fds", help, None, open_files())
+                None,
+                MetricType::Counter,
+            )?)?;
+        }
+        let gauges = [
+            ("process_resident_memory_bytes", "Resident memory size in bytes", resident_bytes()),
+            ("process_open_fds", "Number of open file descriptors", open_files()),
+        ];
+        for (name, help, value) in gauges {
+            if let Some(value) = value {
+                ConstGauge::new(value).encode(encoder.encode_descriptor(
+                    name,
+                    help,
+                    None,
+                    MetricType::Gauge,
+                )?)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Stop(Vec<TargetId>),
     /// This pod changed, and what failed before may go well now.
     Changed(PodKey),
+    /// This pod became ready: what it says from now on is what its readers wait for.
+    Ready(PodKey),
     /// The first complete list is through.
     Synced,
 }
@@ -61,6 +63,8 @@ pub(crate) struct Discovery {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) metrics: Metrics,
     pub(crate) signs: Arc<Signs>,
+    /// The pods with targets that were ready when they were last heard of.
+    pub(crate) ready: HashSet<PodKey>,
 }
 
 /// How the first list is asked for.
@@ -158,6 +162,7 @@ impl Discovery {
                     let listed = listed.take().unwrap_or_default();
                     debug!(pods = listed.len(), "listed pods");
                     let change = self.writer.retain(&listed);
+                    self.ready.retain(|pod| listed.contains(pod));
                     self.send(change).await;
                     self.metrics.lists.inc();
                     self.signs.set_synced();
@@ -202,13 +207,20 @@ impl Discovery {
         let key = key(&pod)?;
         match pod.facts {
             Ok(facts) => {
+                let is_ready = facts.is_ready;
                 let update = self.update(key.clone(), pod.metadata.uid.unwrap_or_default(), facts);
                 let has_targets = update.endpoints.is_ok();
                 let change = self.writer.apply(update);
                 let is_same = change.started.is_empty();
                 self.send(change).await;
+                let was_ready = self.ready.remove(&key);
+                if is_ready && has_targets {
+                    self.ready.insert(key.clone());
+                }
+                // A new target is scraped at once as it is.
                 if is_change && has_targets && is_same {
-                    self.tell(Command::Changed(key.clone())).await;
+                    let command = if is_ready && !was_ready { Command::Ready } else { Command::Changed };
+                    self.tell(command(key.clone())).await;
                 }
             }
             // It stays what it was: a pod that we cannot read is no less there.
@@ -230,6 +242,7 @@ impl Discovery {
 
     async fn remove(&mut self, pod: &PodObject) {
         let Some(key) = key(pod) else { return };
+        self.ready.remove(&key);
         let change = self.writer.remove(&key, pod.metadata.uid.as_deref().unwrap_or_default());
         self.send(change).await;
     }

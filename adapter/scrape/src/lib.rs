@@ -34,7 +34,7 @@ mod scrape;
 mod target_rules;
 mod text;
 
-use std::{fmt, panic, sync::Arc};
+use std::{collections::HashSet, fmt, panic, sync::Arc};
 
 use kube::Client;
 use podgauge_store::{Timestamp, Writer};
@@ -123,6 +123,7 @@ impl Scraper {
                 commands: sender,
                 metrics: metrics.clone(),
                 signs: Arc::clone(&signs),
+                ready: HashSet::new(),
             },
             commands,
             scheduler: Scheduler::new(schedule, scrape, metrics, signs),

@@ -37,7 +37,7 @@ struct LayoutLabel {
 }
 
 /// What it took to read a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LayoutUse {
     /// Compared with the layout of the page before: the cheap way.
     Known,
@@ -114,6 +114,19 @@ impl Metrics {
     }
 }
 
+// === impl LayoutUse ===
+
+impl EncodeLabelValue for LayoutUse {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let text = match self {
+            Self::Known => "known",
+            Self::Found => "found",
+            Self::New => "new",
+        };
+        text.encode(encoder)
+    }
+}
+
 // === impl ScrapeResult ===
 
 impl EncodeLabelValue for ScrapeResult {
@@ -143,7 +156,7 @@ mod tests {
             "scrape_start_delay_seconds_count 0",
             "scrapes_in_flight 0",
             "scrape_page_bytes_total 41000",
-            "scrape_pages_total{layout=\"Known\"} 1",
+            "scrape_pages_total{layout=\"known\"} 1",
             "scrape_lines_rejected_total 0",
             "pod_lists_total 0",
             "pod_watch_failures_total 0",

@@ -33,6 +33,8 @@ pub(crate) struct Facts {
     pub(crate) ip: Option<Box<str>>,
     pub(crate) host_ip: Option<Box<str>>,
     pub(crate) has_host_network: bool,
+    /// Its condition `Ready` is true.
+    pub(crate) is_ready: bool,
     /// The declared TCP ports of its containers and sidecars, each once, in the order of declaration.
     pub(crate) tcp_ports: Vec<u16>,
 }
@@ -111,6 +113,15 @@ struct Status {
     pod_ip: Lenient<Box<str>>,
     #[serde(rename = "hostIP")]
     host_ip: Lenient<Box<str>>,
+    conditions: Lenient<Vec<Lenient<Condition>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Condition {
+    #[serde(rename = "type")]
+    kind: Lenient<Box<str>>,
+    status: Lenient<Box<str>>,
 }
 
 // === impl PodObject ===
@@ -147,6 +158,7 @@ impl PodObject {
             ip: status.pod_ip.read("status.podIP")?,
             host_ip: status.host_ip.read("status.hostIP")?,
             has_host_network: spec.host_network.read("spec.hostNetwork")?.unwrap_or_default(),
+            is_ready: is_ready(status.conditions)?,
             tcp_ports: tcp_ports(spec.containers, spec.init_containers)?,
         })
     }
@@ -188,6 +200,16 @@ fn labels(labels: Lenient<BTreeMap<Box<str>, Lenient<Box<str>>>>) -> Result<PodL
         .map(|(key, value)| Ok((key, value.read("metadata.labels")?.unwrap_or_default())))
         .collect::<Result<Vec<_>, Box<str>>>()
         .map(PodLabels::from_iter)
+}
+
+fn is_ready(conditions: Lenient<Vec<Lenient<Condition>>>) -> Result<bool, Box<str>> {
+    for condition in conditions.read("status.conditions")?.unwrap_or_default() {
+        let condition = condition.read("status.conditions")?.unwrap_or_default();
+        if condition.kind.read("status.conditions.type")?.as_deref() == Some("Ready") {
+            return Ok(condition.status.read("status.conditions.status")?.as_deref() == Some("True"));
+        }
+    }
+    Ok(false)
 }
 
 /// An init container that is restarted forever is a sidecar, and runs as long as the pod does.

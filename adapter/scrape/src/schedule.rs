@@ -25,6 +25,9 @@ use tokio::{
 
 use crate::{cadence::Cadence, discover::Command, health::Signs, metrics::Metrics};
 
+/// The least time between two scrapes of a target whose pod became ready in between.
+const READY_PAUSE: Duration = Duration::from_secs(1);
+
 /// How one target is scraped.
 pub(crate) trait Scrape: Clone + Send + 'static {
     /// What a target keeps from one scrape to the next.
@@ -77,6 +80,8 @@ struct Entry<Slot> {
     failures: u32,
     /// The pod changed while it was being scraped.
     has_changed: bool,
+    /// The pod became ready while it was being scraped: what was read may be from before.
+    is_awaited: bool,
     /// `None` while it is being scraped: the task has it then.
     slot: Option<Box<Slot>>,
     /// The task, while it is being scraped.
@@ -136,6 +141,7 @@ impl<S: Scrape> Scheduler<S> {
             Command::Start(recorders) => recorders.into_iter().for_each(|recorder| self.open(recorder, now)),
             Command::Stop(ids) => ids.into_iter().for_each(|id| self.close(id)),
             Command::Changed(pod) => self.hurry(&pod, now),
+            Command::Ready(pod) => self.ask_again(&pod, now),
             Command::Synced => {
                 if let Warmup::Listing(untried) = &mut self.warmup {
                     self.warmup = Warmup::Trying(std::mem::take(untried), now + self.config.warmup);
@@ -155,7 +161,17 @@ impl<S: Scrape> Scheduler<S> {
         let slot = Some(Box::new(self.scrape.open(recorder)));
         self.targets.insert(
             id,
-            Entry { pod, offset, due: now, started: now, failures: 0, has_changed: false, slot, task: None },
+            Entry {
+                pod,
+                offset,
+                due: now,
+                started: now,
+                failures: 0,
+                has_changed: false,
+                is_awaited: false,
+                slot,
+                task: None,
+            },
         );
         self.due.insert((now, id));
     }
@@ -190,6 +206,25 @@ impl<S: Scrape> Scheduler<S> {
             let next = self.config.cadence.next(entry.offset, entry.started, entry.failures);
             entry.due = entry.due.min(next).max(now);
             self.due_suspects.insert((entry.due, *id));
+        }
+    }
+
+    /// Makes a pod's targets due now, wherever their places in the interval are.
+    ///
+    /// A pod is often scraped first when it has an address, and says what it is scaled on only once it is ready. One
+    /// that becomes ready over and over costs a scrape each [`READY_PAUSE`] at most.
+    fn ask_again(&mut self, pod: &PodKey, now: Instant) {
+        for id in self.by_pod.get(pod).into_iter().flatten() {
+            let Some(entry) = self.targets.get_mut(id) else { continue };
+            if entry.slot.is_none() {
+                entry.is_awaited = true;
+                continue;
+            }
+            let queue = if entry.failures > 0 { &mut self.due_suspects } else { &mut self.due };
+            queue.remove(&(entry.due, *id));
+            entry.failures = entry.failures.min(1);
+            entry.due = entry.due.min(entry.started + READY_PAUSE).max(now);
+            queue.insert((entry.due, *id));
         }
     }
 
@@ -261,6 +296,9 @@ impl<S: Scrape> Scheduler<S> {
         entry.slot = Some(slot);
         entry.task = None;
         entry.due = self.config.cadence.next(entry.offset, entry.started, entry.failures).max(now);
+        if std::mem::take(&mut entry.is_awaited) {
+            entry.due = entry.due.min(entry.started + READY_PAUSE).max(now);
+        }
         let queue = if is_good { &mut self.due } else { &mut self.due_suspects };
         queue.insert((entry.due, id));
     }

@@ -134,6 +134,7 @@ async fn play(answers: Vec<Answer>) -> Stage {
         commands: sender,
         metrics: Metrics::register(&mut registry),
         signs: Arc::new(signs),
+        ready: HashSet::new(),
     };
     // Longer than all back-off and patience of a script together; paused time goes by as soon as all wait.
     drop(timeout(Duration::from_secs(200), discovery.run(client(Arc::clone(&script)), None)).await);
@@ -176,6 +177,7 @@ impl Stage {
                 }
                 Command::Stop(ids) => format!("stop {}", ids.len()),
                 Command::Changed(pod) => format!("changed {}", pod.name),
+                Command::Ready(pod) => format!("ready {}", pod.name),
                 Command::Synced => "synced".to_owned(),
             });
         }
@@ -204,6 +206,29 @@ async fn a_streamed_list_goes_on_as_a_watch() {
     assert_eq!(stage.changes(), ["start a", "start b", "synced", "start c", "changed a", "stop 1"]);
     assert!(stage.health.is_synced());
     assert_eq!(stage.asked(), ["stream"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_becomes_ready_is_told_once() {
+    let condition = |version, status: &str| {
+        let mut pod = pod("a", version);
+        pod["status"]["conditions"] = json!([{"type": "Initialized"}, {"type": "Ready", "status": status}]);
+        event("MODIFIED", &pod)
+    };
+    let mut stage = play(vec![Answer::Watch(vec![
+        added("a", 1),
+        bookmark(5, true),
+        condition(6, "False"),
+        condition(7, "True"),
+        condition(8, "True"),
+        condition(9, "False"),
+        condition(10, "True"),
+    ])])
+    .await;
+    assert_eq!(
+        stage.changes(),
+        ["start a", "synced", "changed a", "ready a", "changed a", "changed a", "ready a"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -377,6 +402,7 @@ async fn one_namespace_is_asked_for_alone() {
         commands: sender,
         metrics: Metrics::register(&mut Registry::default()),
         signs: Arc::new(signs),
+        ready: HashSet::new(),
     };
     let run = discovery.run(client(Arc::clone(&script)), Some("shop"));
     drop(timeout(Duration::from_secs(1), run).await);

@@ -105,7 +105,7 @@ fn what_the_rules_need_is_kept() {
     assert_eq!(facts.ip.as_deref(), Some("10.42.0.17"));
     assert_eq!(facts.host_ip.as_deref(), Some("192.168.1.17"));
     assert_eq!(facts.tcp_ports, [8080, 9090]);
-    assert!(!facts.is_terminating && !facts.has_host_network);
+    assert!(facts.is_ready && !facts.is_terminating && !facts.has_host_network);
 }
 
 #[test]

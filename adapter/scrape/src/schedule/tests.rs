@@ -229,6 +229,27 @@ async fn a_change_of_the_pod_ends_back_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_that_becomes_ready_is_asked_again_within_a_second() {
+    for name in ["fast", "refusing"] {
+        let mut stage = stage(100);
+        stage.start_one(name).await;
+        seconds(60).await;
+        let before = stage.starts(name).len();
+        stage.commands.send(Command::Ready(PodKey::new("ns", name))).await.unwrap();
+        sleep(Duration::from_millis(1100)).await;
+        assert!(stage.starts(name).len() > before, "{name}");
+        // Over and over is no reason to ask more often than each second.
+        let before = stage.starts(name).len();
+        for _ in 0..100 {
+            stage.commands.send(Command::Ready(PodKey::new("ns", name))).await.unwrap();
+            sleep(Duration::from_millis(100)).await;
+        }
+        let asked = stage.starts(name).len() - before;
+        assert!((5..=11).contains(&asked), "{name}: {asked} scrapes in 10 s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_does_not_disturb_what_goes_well() {
     let mut stage = stage(100);
     stage.start_one("fast").await;

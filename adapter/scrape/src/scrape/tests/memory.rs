@@ -61,5 +61,5 @@ fn a_steady_scrape_keeps_nothing() {
     println!("{} allocations, {} bytes a scrape", heap.count_total / 100, heap.bytes_total / 100);
     // The double of the pod remembers a hundred requests of less than 400 bytes.
     assert!(heap.bytes_current < 60_000, "{} bytes more after 100 scrapes", heap.bytes_current);
-    assert!(stage.counts("scrape_pages_total{layout=\"Known\"} 118"));
+    assert!(stage.counts("scrape_pages_total{layout=\"known\"} 118"));
 }

@@ -177,16 +177,16 @@ async fn pods_of_a_workload_share_what_is_known_of_their_page() {
     for _ in 0..3 {
         stage.scrape().await;
     }
-    assert!(stage.counts("scrape_pages_total{layout=\"New\"} 1"));
-    assert!(stage.counts("scrape_pages_total{layout=\"Found\"} 1"));
-    assert!(stage.counts("scrape_pages_total{layout=\"Known\"} 1"));
+    assert!(stage.counts("scrape_pages_total{layout=\"new\"} 1"));
+    assert!(stage.counts("scrape_pages_total{layout=\"found\"} 1"));
+    assert!(stage.counts("scrape_pages_total{layout=\"known\"} 1"));
     // The other pod finds it at its first scrape.
     for _ in 0..2 {
         assert!(stage.scrape.scrape(&mut second).await);
     }
-    assert!(stage.counts("scrape_pages_total{layout=\"New\"} 1"));
-    assert!(stage.counts("scrape_pages_total{layout=\"Found\"} 2"));
-    assert!(stage.counts("scrape_pages_total{layout=\"Known\"} 2"));
+    assert!(stage.counts("scrape_pages_total{layout=\"new\"} 1"));
+    assert!(stage.counts("scrape_pages_total{layout=\"found\"} 2"));
+    assert!(stage.counts("scrape_pages_total{layout=\"known\"} 2"));
     let layout = |slot: &Slot| slot.target().page(|page| Arc::as_ptr(page.layout()));
     assert_eq!(layout(&stage.slot), layout(&second));
     assert_eq!(value(second.target(), "b"), Some(2.0));
