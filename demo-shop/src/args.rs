@@ -51,7 +51,8 @@ pub struct Args {
     #[arg(long, env, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65536), value_name = "COUNT", help_heading = HTTP)]
     http_max_connections: u32,
 
-    /// The broker as stomp://[USER:PASSWORD@]HOST[:61613] or tcp://...; without it the embedded queue is used.
+    /// The broker as stomp://USER:PASSWORD@HOST:61613 (or tcp://), of which only HOST is needed; without it the embedded
+    /// queue is used.
     #[arg(long, env, hide_env_values = true, value_parser = broker_url, value_name = "URL", help_heading = BROKER)]
     activemq_broker_url: Option<OptionalUrl>,
     /// User at the broker; the embedded queue lets in nobody else.
