@@ -7,7 +7,7 @@
 //! [`Selector::parse`] takes the text, [`Selector::matches`] applies it, and its `Display` writes the
 //! canonical form, which parses back to the same selector.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use self::parse::Parser;
 
@@ -16,12 +16,16 @@ mod parse;
 mod tests;
 
 /// The longest selector, in bytes, that [`Selector::parse`] looks at.
-pub const MAX_SELECTOR_BYTES: usize = 64 * 1024;
+pub const MAX_SELECTOR_BYTES: usize = 8 * 1024;
+/// The most different requirements of a selector: each is looked at for each object.
+pub const MAX_REQUIREMENTS: usize = 64;
+/// The most values that all requirements of a selector name together.
+pub const MAX_VALUES: usize = 1024;
 
 /// A parsed selector: every requirement must hold. The empty selector matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Selector {
-    /// The requirements, sorted by key.
+    /// The requirements, sorted by key, each once.
     pub requirements: Vec<Requirement>,
 }
 
@@ -61,8 +65,8 @@ impl Selector {
     /// Parses a selector as it stands, decoded, in a `labelSelector` parameter.
     ///
     /// # Errors
-    /// When the text exceeds [`MAX_SELECTOR_BYTES`], does not follow the grammar, or names a key or a
-    /// value that no Kubernetes label can have.
+    /// When the text exceeds [`MAX_SELECTOR_BYTES`], [`MAX_REQUIREMENTS`] or [`MAX_VALUES`], does not
+    /// follow the grammar, or names a key or a value that no Kubernetes label can have.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
         if text.len() > MAX_SELECTOR_BYTES {
             return Err(SelectorError(format!(
@@ -71,7 +75,19 @@ impl Selector {
             )));
         }
         let mut requirements = Parser::new(text)?.parse()?;
+        let mut seen = HashSet::new();
+        requirements.retain(|requirement| seen.insert(requirement.clone()));
         requirements.sort_by(|a, b| a.key.cmp(&b.key));
+        let values = requirements.iter().map(|requirement| requirement.operator.values().len()).sum();
+        for (count, most, what) in
+            [(requirements.len(), MAX_REQUIREMENTS, "requirements"), (values, MAX_VALUES, "values")]
+        {
+            if count > most {
+                return Err(SelectorError(format!(
+                    "the selector has {count} {what}, at most {most} are allowed"
+                )));
+            }
+        }
         Ok(Self { requirements })
     }
 
@@ -145,6 +161,17 @@ impl fmt::Display for Requirement {
             Operator::DoesNotExist => write!(f, "!{key}"),
             Operator::GreaterThan(bound) => write!(f, "{key}>{bound}"),
             Operator::LessThan(bound) => write!(f, "{key}<{bound}"),
+        }
+    }
+}
+
+// === impl Operator ===
+
+impl Operator {
+    fn values(&self) -> &[String] {
+        match self {
+            Self::In(values) | Self::NotIn(values) => values,
+            Self::Exists | Self::DoesNotExist | Self::GreaterThan(_) | Self::LessThan(_) => &[],
         }
     }
 }
