@@ -1,15 +1,17 @@
 //! Kubernetes quantities, as the HorizontalPodAutoscaler controller reads and writes them.
 //!
-//! [`Quantity::milli`] is the reading: an `int64` of thousandths, rounded away from zero. [`Quantity`]'s `Display` is
-//! the writing: the canonical form. Both follow apimachinery (`api/resource/quantity.go`, `math.go`, `scale_int.go`)
-//! in what they do past the limits, because that is what decides how many replicas there will be:
+//! [`Quantity::milli`] is the reading: an `int64` of thousandths, rounded away from zero. [`Quantity`]'s
+//! `Display` is the writing: the canonical form. Both follow apimachinery (`api/resource/quantity.go`,
+//! `math.go`, `scale_int.go`) in what they do past the limits, because that is what decides how many replicas
+//! there will be:
 //!
-//! - A number of at most 18 digits whose thousandths do not fit an `int64` wraps silently when it has no fraction and
-//!   the suffix `""`, `k` or `M`, and reads as 0 otherwise: `10P` is 0, `10000000000000000` is a wrapped number.
-//! - A number of more digits, or of a binary suffix with a fraction, is kept to the billionth, rounded up, and the low
-//!   64 bits of its thousandths are read. A binary one is capped at 2^63-1 before that.
-//! - Rounding such a number up means away from zero for a positive one only; a negative one goes one thousandth
-//!   towards zero after truncation. That is upstream's, and kept.
+//! - A number of at most 18 digits whose thousandths do not fit an `int64` wraps silently when it has no
+//!   fraction and the suffix `""`, `k` or `M`, and reads as 0 otherwise: `10P` is 0, `10000000000000000` is a
+//!   wrapped number.
+//! - A number of more digits, or of a binary suffix with a fraction, is kept to the billionth, rounded up,
+//!   and the low 64 bits of its thousandths are read. A binary one is capped at 2^63-1 before that.
+//! - Rounding such a number up means away from zero for a positive one only; a negative one goes one
+//!   thousandth towards zero after truncation. That is upstream's, and kept.
 //!
 //! What it leaves out: texts of more than [`MAX_TEXT_BYTES`] bytes are refused, where upstream has no limit.
 
@@ -63,7 +65,9 @@ enum Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
     /// It does not look like one.
-    #[error("a quantity is a number and one suffix of n u m k M G T P E Ki Mi Gi Ti Pi Ei or an exponent, such as 1500m")]
+    #[error(
+        "a quantity is a number and one suffix of n u m k M G T P E Ki Mi Gi Ti Pi Ei or an exponent, such as 1500m"
+    )]
     Form,
     /// The number is good, what follows it is not.
     #[error("the suffix of the quantity is none of n u m k M G T P E Ki Mi Gi Ti Pi Ei and no exponent")]
@@ -100,8 +104,8 @@ impl Quantity {
         }
     }
 
-    /// The nearest double of the canonical form, computed as upstream computes a tolerance: mantissa times a power of
-    /// ten.
+    /// The nearest double of the canonical form, computed as upstream computes a tolerance: mantissa times a
+    /// power of ten.
     #[must_use]
     pub fn approximate(&self) -> f64 {
         let (mantissa, exponent) = self.decimal();
@@ -149,8 +153,8 @@ impl Quantity {
         quotient.low_64_bits().cast_signed().wrapping_add(i64::from(remainder != 0))
     }
 
-    /// Mantissa and exponent of the canonical decimal form: no trailing zero but those that make the exponent a
-    /// multiple of three.
+    /// Mantissa and exponent of the canonical decimal form: no trailing zero but those that make the exponent
+    /// a multiple of three.
     fn decimal(&self) -> (Natural, i32) {
         let mut mantissa = self.mantissa.clone();
         let mut exponent = self.exponent;

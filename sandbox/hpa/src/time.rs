@@ -152,8 +152,8 @@ fn offset(zone: &str) -> Option<i64> {
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar.
 ///
-/// Years begin in March here, so that the leap day is the last one; an era is the 400 years after which the calendar
-/// repeats.
+/// Years begin in March here, so that the leap day is the last one; an era is the 400 years after which the
+/// calendar repeats.
 fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -192,10 +192,18 @@ mod tests {
         check("2026-08-21T13:29:11+02:00", Some(1_787_311_751 * NANOS));
         check("2026-08-21T11:29:11.5Z", Some(1_787_311_751 * NANOS + NANOS / 2));
         check("1969-12-31T23:59:59Z", Some(-NANOS));
-        for wrong in ["", "now", "2026-08-21", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-08-21T24:00:00Z"] {
+        for wrong in
+            ["", "now", "2026-08-21", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-08-21T24:00:00Z"]
+        {
             check(wrong, None);
         }
-        for wrong in ["2026-08-21T11:29:11", "2026-08-21T11:29:11.Z", "2026-08-21T11:29:11Zx", "2026-08-21T1:29:11Z", "9999-01-01T00:00:00Z"] {
+        for wrong in [
+            "2026-08-21T11:29:11",
+            "2026-08-21T11:29:11.Z",
+            "2026-08-21T11:29:11Zx",
+            "2026-08-21T1:29:11Z",
+            "9999-01-01T00:00:00Z",
+        ] {
             check(wrong, None);
         }
     }

@@ -1,7 +1,7 @@
 //! From text to quantity.
 //!
-//! The grammar is apimachinery's (`api/resource/quantity.go`): `[+-]digits[.digits][suffix]`, with its oddities: `.5`,
-//! `5.` and even `.` are numbers.
+//! The grammar is apimachinery's (`api/resource/quantity.go`): `[+-]digits[.digits][suffix]`, with its
+//! oddities: `.5` and `5.` are numbers, and where there are no digits the number is 0.
 
 use super::natural::Natural;
 use super::{Format, Held, MAX_TEXT_BYTES, NANO, Quantity, QuantityError};
@@ -32,9 +32,6 @@ pub(super) fn quantity(text: &str) -> Result<Quantity, QuantityError> {
     };
     let (whole, rest) = digits(rest);
     let (fraction, suffix) = rest.strip_prefix('.').map_or(("", rest), digits);
-    if whole.is_empty() && fraction.is_empty() && !rest.is_empty() && !rest.starts_with('.') {
-        return Err(QuantityError::Form);
-    }
     let suffix = read_suffix(suffix)?;
     let whole = match whole.trim_start_matches('0') {
         "" => "0",
@@ -86,7 +83,7 @@ fn read_suffix(text: &str) -> Result<Suffix, QuantityError> {
 
 fn decimal(negative: bool, whole: &str, fraction: &str, exponent: i32, format: Format) -> Quantity {
     let places = i32::try_from(fraction.len()).unwrap_or(MAX_EXPONENT);
-    let mantissa = Natural::from_digits(whole).times_ten_to(fraction.len()).plus_digits(fraction);
+    let mantissa = Natural::from_digits(&format!("{whole}{fraction}"));
     let exponent = exponent - places;
     if whole.len() + fraction.len() <= INT64_DIGITS && exponent >= NANO {
         return Quantity { negative, mantissa, exponent, format, held: Held::Int64 };
@@ -95,7 +92,7 @@ fn decimal(negative: bool, whole: &str, fraction: &str, exponent: i32, format: F
 }
 
 fn binary(negative: bool, whole: &str, fraction: &str, power: u32) -> Quantity {
-    let mantissa = Natural::from_digits(whole).times_ten_to(fraction.len()).plus_digits(fraction);
+    let mantissa = Natural::from_digits(&format!("{whole}{fraction}"));
     let mantissa = (0..power).fold(mantissa, |mantissa, _| mantissa.times(2));
     // Ten bits are about three digits; upstream keeps one digit more in reserve.
     let digits = whole.len() + (power as usize) * 3 / 10 + 1;
@@ -123,22 +120,4 @@ fn in_nanos(mantissa: Natural, exponent: i32) -> Natural {
         nanos = quotient;
     }
     if cut { nanos.plus(1) } else { nanos }
-}
-
-impl Natural {
-    fn times_ten_to(self, places: usize) -> Self {
-        (0..places).fold(self, |number, _| number.times(10))
-    }
-
-    /// Adds the number that these digits write; there are at least as many zeros at the end of this one.
-    fn plus_digits(self, digits: &str) -> Self {
-        let mut place = digits.len();
-        let mut sum = Self::default();
-        let (head, _) = self.ten_to(place);
-        for digit in digits.bytes() {
-            place -= 1;
-            sum = sum.times(10).plus(u32::from(digit - b'0'));
-        }
-        head.times_ten_to(digits.len()).plus_natural(&sum)
-    }
 }
