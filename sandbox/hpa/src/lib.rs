@@ -14,6 +14,9 @@
 //! [`scenario`] holds it to that: a file says what a cluster looks like at given times and what the
 //! controller must then have done. The fields are such that the same file can be played to a real controller.
 
+pub mod conditions;
+pub mod pod;
 pub mod quantity;
 pub mod selector;
+pub mod spec;
 pub mod time;
