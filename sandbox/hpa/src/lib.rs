@@ -15,6 +15,7 @@
 //! controller must then have done. The fields are such that the same file can be played to a real controller.
 
 pub mod conditions;
+pub mod metrics;
 pub mod pod;
 pub mod quantity;
 pub mod selector;
