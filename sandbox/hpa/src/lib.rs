@@ -16,8 +16,10 @@
 
 pub mod conditions;
 pub mod metrics;
+pub mod normalize;
 pub mod pod;
 pub mod quantity;
+pub mod replicas;
 pub mod selector;
 pub mod spec;
 pub mod time;
