@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod normalize;
 pub mod pod;
 pub mod quantity;
+pub mod reconcile;
 pub mod replicas;
 pub mod selector;
 pub mod spec;
