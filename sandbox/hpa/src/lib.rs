@@ -21,6 +21,7 @@ pub mod pod;
 pub mod quantity;
 pub mod reconcile;
 pub mod replicas;
+pub mod scenario;
 pub mod selector;
 pub mod spec;
 pub mod time;
