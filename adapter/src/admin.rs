@@ -15,9 +15,9 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use prometheus_client::registry::Registry;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -49,8 +49,10 @@ struct State {
 }
 
 /// Probes and one or two scrapers need a handful; the rest waits.
-const MOST_CONNECTIONS: usize = 64;
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const MOST_CONNECTIONS: usize = 256;
+/// A connection carries one request, and takes no longer than this in all: who asks and does not read, or connects and
+/// does not ask, holds up the kubelet's probe for no longer than that.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(3);
 const PAUSE_AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(200);
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -96,16 +98,14 @@ impl Admin {
                     let answer = state.answer(&request);
                     async move { Ok::<_, Infallible>(answer) }
                 });
-                let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEADER_TIMEOUT)
-                    .serve_connection(TokioIo::new(stream), service);
+                let connection =
+                    http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    served = connection => {
-                        if let Err(error) = served {
-                            debug!(%error, "a connection to the admin port ended");
-                        }
+                    served = timeout(CONNECTION_TIMEOUT, connection) => match served {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => debug!(%error, "a connection to the admin port ended"),
+                        Err(_) => debug!("a connection to the admin port took too long"),
                     }
                 }
                 drop(place);

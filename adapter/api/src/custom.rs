@@ -137,12 +137,14 @@ impl CustomMetrics {
         let fields = FieldSelector::parse(query.value("fieldSelector").unwrap_or_default())?;
         let series = selector(query, "metricLabelSelector")?;
         let (subject, pods) = if name == "*" {
-            let labels = selector(query, "labelSelector")?;
+            let selected = selector(query, "labelSelector")?;
             let wanted = |pod: &Pod| {
-                labels.matches(|key| pod.labels.get(key)) && fields.matches(&pod.key.namespace, &pod.key.name)
+                selected.matches(|key| pod.labels.get(key))
+                    && fields.matches(&pod.key.namespace, &pod.key.name)
             };
-            let selector = query.value("labelSelector").unwrap_or_default();
-            (Subject::Pods { namespace, selector }, self.shared.reader.pods(namespace, wanted))
+            let labels = query.value("labelSelector").unwrap_or_default();
+            let fields = query.value("fieldSelector").unwrap_or_default();
+            (Subject::Pods { namespace, labels, fields }, self.shared.reader.pods(namespace, wanted))
         } else {
             if !fields.matches(namespace, name) {
                 return Err(Status::bad_request(format!(
@@ -161,7 +163,7 @@ impl CustomMetrics {
                     let (namespace, name) = (&*pod.key.namespace, &*pod.key.name);
                     any |= self.push(&mut draft, Object::Pod { namespace, name }, metric, &value, now);
                 }
-                Err(lack) => lacking.push((pod, lack)),
+                Err(lack) => lacking.push((pod, Some(lack))),
             }
         }
         if any { Ok(draft.finish()) } else { Err(self.unavailable(subject, request, &question, &lacking)) }
@@ -178,11 +180,10 @@ impl CustomMetrics {
         let question = self.question(metric, &series, now);
         let pods = self.shared.reader.pods(name, |_| true);
         let merged = merged(&pods, &question).or_else(|lacking| {
-            let unknown = lacking.iter().all(|(_, lack)| *lack <= Lack::NoSuchName);
-            match split_across(metric).filter(|_| unknown) {
-                Some((base, across)) => {
-                    across_pods(&pods, &Question { metric: base, ..question }, across).ok_or(lacking)
-                }
+            let is_unknown =
+                lacking.iter().all(|(_, lack)| lack.is_some_and(|lack| lack <= Lack::NoSuchName));
+            match split_across(metric).filter(|_| is_unknown) {
+                Some((base, across)) => across_pods(&pods, &Question { metric: base, ..question }, across),
                 None => Err(lacking),
             }
         });
@@ -225,7 +226,7 @@ impl CustomMetrics {
         subject: Subject<'_>,
         request: &Request,
         question: &Question<'_>,
-        pods: &[(Arc<Pod>, Lack)],
+        pods: &[(Arc<Pod>, Option<Lack>)],
     ) -> Status {
         let Question { metric, now, max_age, window, .. } = *question;
         let series = request.query.value("metricLabelSelector").unwrap_or_default();
@@ -233,35 +234,44 @@ impl CustomMetrics {
     }
 }
 
+/// The pods that were asked, and what each lacks if it does.
+type Asked = Vec<(Arc<Pod>, Option<Lack>)>;
+
 /// One value from all pods that have the metric: sums added up, observations taken together.
-fn merged(pods: &[Arc<Pod>], question: &Question<'_>) -> Result<Value, Vec<(Arc<Pod>, Lack)>> {
+fn merged(pods: &[Arc<Pod>], question: &Question<'_>) -> Result<Value, Asked> {
+    let tallies = tallies(pods, question)?;
     let mut all = Tally::default();
-    let mut lacking = Vec::new();
-    for pod in pods {
-        match tally_pod(pod, question) {
-            Ok(tally) => all.merge(&tally),
-            Err(lack) => lacking.push((Arc::clone(pod), lack)),
-        }
-    }
-    if lacking.len() == pods.len() {
-        return Err(lacking);
-    }
-    all.value().map_err(|lack| pods.iter().map(|pod| (Arc::clone(pod), lack)).collect())
+    tallies.iter().for_each(|tally| all.merge(tally));
+    all.value().map_err(|lack| pods.iter().map(|pod| (Arc::clone(pod), Some(lack))).collect())
 }
 
 /// The smallest, largest or mean value over the pods that have one.
-fn across_pods(pods: &[Arc<Pod>], question: &Question<'_>, across: Across) -> Option<Value> {
-    let values: Vec<Value> =
-        pods.iter().filter_map(|pod| tally_pod(pod, question).ok()?.value().ok()).collect();
+fn across_pods(pods: &[Arc<Pod>], question: &Question<'_>, across: Across) -> Result<Value, Asked> {
+    let tallies = tallies(pods, question)?;
+    let values: Vec<Value> = tallies.iter().filter_map(|tally| tally.value().ok()).collect();
+    let nothing = || pods.iter().map(|pod| (Arc::clone(pod), Some(Lack::NoObservation))).collect::<Asked>();
     let numbers = || values.iter().map(|value| value.number);
     #[expect(clippy::cast_precision_loss, reason = "there are fewer pods than a double can count")]
     let number = match across {
-        Across::Min => numbers().reduce(f64::min)?,
-        Across::Max => numbers().reduce(f64::max)?,
-        Across::Avg => numbers().sum::<f64>() / values.len() as f64,
+        Across::Min => numbers().reduce(f64::min),
+        Across::Max => numbers().reduce(f64::max),
+        Across::Avg => numbers().reduce(|sum, number| sum + number).map(|sum| sum / values.len() as f64),
     };
-    let at = values.iter().map(|value| value.at).min()?;
-    Some(Value { number, at, window: values.iter().filter_map(|value| value.window).max() })
+    let (number, at) = number.zip(values.iter().map(|value| value.at).min()).ok_or_else(nothing)?;
+    Ok(Value { number, at, window: values.iter().filter_map(|value| value.window).max() })
+}
+
+/// The tallies of the pods that have the metric; none without all of them.
+///
+/// A pod that has the metric but cannot be believed now spoils the whole: what is put together without it would look
+/// like a fall, and an autoscaler would follow.
+fn tallies(pods: &[Arc<Pod>], question: &Question<'_>) -> Result<Vec<Tally>, Asked> {
+    let answers: Vec<Result<Tally, Lack>> = pods.iter().map(|pod| tally_pod(pod, question)).collect();
+    let is_spoilt = answers.iter().any(|answer| answer.as_ref().is_err_and(|lack| lack.spoils_a_sum()));
+    if is_spoilt || answers.iter().all(Result::is_err) {
+        return Err(pods.iter().cloned().zip(answers.into_iter().map(Result::err)).collect());
+    }
+    Ok(answers.into_iter().filter_map(Result::ok).collect())
 }
 
 fn selector(query: &Query, parameter: &str) -> Result<Selector, Status> {

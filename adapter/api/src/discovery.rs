@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ops::ControlFlow,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -24,7 +25,7 @@ const PLACEHOLDER: &str = "custommetrics";
 // === impl Discovery ===
 
 impl Discovery {
-    /// Lists at most `limit` names of metrics: those that sort first.
+    /// Lists at most `limit` names of metrics, a fair share of each layout's.
     pub(crate) fn new(limit: usize) -> Self {
         Self { limit: limit.max(1), last: Mutex::default() }
     }
@@ -45,18 +46,26 @@ impl Discovery {
         }
     }
 
-    fn list(&self, layouts: &[Arc<Layout>]) -> Vec<ApiResource> {
-        let mut names: BTreeSet<String> = BTreeSet::new();
-        for layout in layouts {
-            each_answered(layout, |name| {
-                if is_addressable(name) && !names.contains(name) {
-                    names.insert(name.to_owned());
-                }
-                if names.len() > self.limit {
-                    names.pop_last();
-                }
+    /// At most the limit of names, one after the other from each layout in turn, the oldest layout first: a page with
+    /// very many names, or with names that sort first, crowds nobody else's out.
+    fn fair_share(&self, layouts: &[Arc<Layout>]) -> BTreeSet<String> {
+        let mut layouts: Vec<&Arc<Layout>> = layouts.iter().collect();
+        layouts.sort_unstable_by_key(|layout| layout.id());
+        let mut rows: Vec<_> =
+            layouts.iter().map(|layout| first_names(layout, self.limit).into_iter()).collect();
+        let mut names = BTreeSet::new();
+        while !rows.is_empty() && names.len() < self.limit {
+            rows.retain_mut(|row| {
+                // What another layout has already named costs this one nothing.
+                let next = row.find(|name| !names.contains(name));
+                next.is_some_and(|name| names.len() < self.limit && names.insert(name))
             });
         }
+        names
+    }
+
+    fn list(&self, layouts: &[Arc<Layout>]) -> Vec<ApiResource> {
+        let mut names = self.fair_share(layouts);
         if names.is_empty() {
             names.insert(PLACEHOLDER.to_owned());
         }
@@ -71,6 +80,18 @@ impl Discovery {
         let pods = names.iter().map(|metric| entry("pods", true, metric));
         namespaces.chain(pods).collect()
     }
+}
+
+/// The first names of one layout.
+fn first_names(layout: &Layout, limit: usize) -> Vec<String> {
+    let mut names = Vec::new();
+    let _ = each_answered(layout, |name| {
+        if is_addressable(name) {
+            names.push(name.to_owned());
+        }
+        if names.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    names
 }
 
 /// Whether Kubernetes' clients can ask for the name: it must fit one segment of a path (apimachinery,

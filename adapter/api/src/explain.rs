@@ -3,7 +3,7 @@
 //! The line is what `kubectl describe hpa` shows. It is short enough for an event, which Kubernetes cuts at
 //! 1,024 bytes, and it names a few pods, not all.
 
-use std::{collections::BTreeSet, fmt::Write as _, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, ops::ControlFlow, sync::Arc, time::Duration};
 
 use podgauge_apiserver::Status;
 use podgauge_store::{Failure, Pod, Scrapeable, Target, Timestamp};
@@ -15,8 +15,8 @@ use crate::{names::each_answered, tally::Lack};
 pub(crate) enum Subject<'a> {
     /// One pod by name.
     Pod { namespace: &'a str, name: &'a str },
-    /// Pods by label selector, as sent.
-    Pods { namespace: &'a str, selector: &'a str },
+    /// Pods by label selector and field selector, as sent.
+    Pods { namespace: &'a str, labels: &'a str, fields: &'a str },
     /// A namespace.
     Namespace { name: &'a str },
 }
@@ -27,16 +27,20 @@ pub(crate) struct Unavailable<'a> {
     pub metric: &'a str,
     /// The metric selector, as sent.
     pub series: &'a str,
-    /// The pods that were looked at, and what each lacks.
-    pub pods: &'a [(Arc<Pod>, Lack)],
+    /// The pods that were looked at, and what each lacks if it does.
+    pub pods: &'a [(Arc<Pod>, Option<Lack>)],
     pub now: Timestamp,
     pub max_age: Duration,
     pub window: Duration,
 }
 
 const LONGEST_MESSAGE: usize = 900;
-/// Names that are compared with the one asked for; a bound on work, far above what real pages have.
+/// Names that are looked at for a likely meaning; a bound on work, far above what real pages have.
 const MOST_CANDIDATES: usize = 5_000;
+/// Pairs of letters that are compared for it.
+const MOST_STEPS: usize = 2_000_000;
+/// Bytes of a name that is looked at.
+const LONGEST_NAME: usize = 200;
 const SUGGESTIONS: usize = 3;
 
 // === impl Unavailable ===
@@ -59,16 +63,22 @@ impl Unavailable<'_> {
         write!(out, "no value of metric {:?} for ", self.metric)?;
         match self.subject {
             Subject::Pod { namespace, name } => write!(out, "pod {namespace}/{name}: ")?,
-            Subject::Pods { namespace, selector: "" } => write!(out, "pods in namespace {namespace:?}: ")?,
-            Subject::Pods { namespace, selector } => {
-                write!(out, "pods in namespace {namespace:?} with labels {selector:?}: ")?;
+            Subject::Pods { namespace, labels, fields } => {
+                write!(out, "pods in namespace {namespace:?}")?;
+                if !labels.is_empty() {
+                    write!(out, " with labels {labels:?}")?;
+                }
+                if !fields.is_empty() {
+                    write!(out, " with fields {fields:?}")?;
+                }
+                out.write_str(": ")?;
             }
             Subject::Namespace { name } => write!(out, "namespace {name:?}: ")?,
         }
         if self.pods.is_empty() {
             return out.write_str(match self.subject {
                 Subject::Pod { .. } => "there is no such pod",
-                Subject::Pods { selector: "", .. } | Subject::Namespace { .. } => "it has no pods",
+                Subject::Pods { labels: "", fields: "", .. } | Subject::Namespace { .. } => "it has no pods",
                 Subject::Pods { .. } => "no pod matches; check the namespace and the labels",
             });
         }
@@ -88,16 +98,29 @@ impl Unavailable<'_> {
     }
 
     fn lacks(&self, out: &mut String) -> std::fmt::Result {
-        let most = self.pods.iter().map(|(_, lack)| *lack).fold(Lack::NoPage, Lack::or);
+        let lacks = || self.pods.iter().filter_map(|(pod, lack)| Some((pod, (*lack)?)));
+        let most = lacks().map(|(_, lack)| lack).fold(Lack::NoPage, Lack::or);
+        if self.pods.len() > lacks().count()
+            && let Some((pod, _)) = lacks().find(|(_, lack)| *lack == most)
+        {
+            write!(out, "; without {} the value would be wrong", pod.key.name)?;
+        }
         match most {
             Lack::NoPage => Ok(()),
             Lack::NoSuchName => out.write_str("; no page has this name"),
             Lack::NoSeriesSelected => write!(out, "; no series has the labels {:?}", self.series),
-            Lack::NotANumber => out.write_str("; its value is NaN or infinite"),
+            Lack::NotANumber => out.write_str("; a value is NaN or infinite"),
             Lack::OneSample => out.write_str("; it was read once so far and a rate needs two samples"),
             Lack::NoObservation => {
-                write!(out, "; nothing was observed in the last {} s", self.window.as_secs())
+                write!(
+                    out,
+                    "; nothing was observed in the last {} s, or the buckets cannot tell",
+                    self.window.as_secs()
+                )
             }
+            Lack::Ahead => out.write_str(
+                "; its newest sample is from the future: the clock was set back, and it will be read anew",
+            ),
             Lack::Stale { age } => write!(
                 out,
                 "; its newest sample is {} s old, and older than {} s is not served (--metrics-max-age)",
@@ -109,28 +132,29 @@ impl Unavailable<'_> {
 
     /// Names on the pages of these pods that resemble the one asked for.
     fn suggestions(&self, out: &mut String) -> std::fmt::Result {
-        if self.pods.iter().any(|(_, lack)| *lack > Lack::NoSuchName) {
+        if self.pods.iter().any(|(_, lack)| lack.is_none_or(|lack| lack > Lack::NoSuchName)) {
             return Ok(());
         }
         let mut near: BTreeSet<(usize, String)> = BTreeSet::new();
         let mut seen = BTreeSet::new();
-        let mut candidates = 0;
+        let mut search = Search::new(self.metric);
         for target in self.pods.iter().flat_map(|(pod, _)| pod.targets()) {
             let Some(layout) = target.page(|page| Arc::clone(page.layout())) else { continue };
-            if candidates >= MOST_CANDIDATES || !seen.insert(layout.id()) {
+            if !seen.insert(layout.id()) {
                 continue;
             }
-            each_answered(&layout, |name| {
-                candidates += 1;
-                if let Some(distance) = resemblance(self.metric, name)
-                    && candidates <= MOST_CANDIDATES
-                {
+            let all = each_answered(&layout, |name| {
+                if let Some(distance) = search.distance(name)? {
                     near.insert((distance, name.to_owned()));
                 }
                 if near.len() > SUGGESTIONS {
                     near.pop_last();
                 }
+                ControlFlow::Continue(())
             });
+            if all.is_break() {
+                break;
+            }
         }
         for (n, (_, name)) in near.iter().enumerate() {
             write!(out, "{} {name:?}", if n == 0 { "; did you mean" } else { " or" })?;
@@ -184,29 +208,56 @@ fn count(n: usize, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
-/// How far `name` is from what was asked: `None` if it is no likely meaning.
-///
-/// Nearer than a quarter of the letters (one at least) in single-letter edits, or one contained in the other.
-fn resemblance(asked: &str, name: &str) -> Option<usize> {
-    let (asked, name) = (asked.to_lowercase(), name.to_lowercase());
-    let longest = asked.chars().count().max(name.chars().count());
-    if longest > 200 {
-        return None;
+/// Looks for names that resemble the one asked for, with an end: whoever may read metrics may also serve pages, and
+/// neither may buy more than a few milliseconds with a request.
+struct Search {
+    asked: Vec<char>,
+    names_left: usize,
+    steps_left: usize,
+}
+
+// === impl Search ===
+
+impl Search {
+    fn new(asked: &str) -> Self {
+        let asked = asked.chars().take(LONGEST_NAME + 1).flat_map(char::to_lowercase).collect();
+        Self { asked, names_left: MOST_CANDIDATES, steps_left: MOST_STEPS }
     }
-    let edits = edits(&asked, &name);
-    let contained = asked.len() >= 4 && name.len() >= 4 && (name.contains(&asked) || asked.contains(&name));
-    (edits <= (longest / 4).max(1) || contained).then_some(edits)
+
+    /// How far `name` is from what was asked, if it is a likely meaning: nearer than a quarter of the letters (one at
+    /// least) in single-letter edits, or one contained in the other. Breaks off when enough has been looked at.
+    fn distance(&mut self, name: &str) -> ControlFlow<(), Option<usize>> {
+        let Some(names_left) = self.names_left.checked_sub(1) else { return ControlFlow::Break(()) };
+        self.names_left = names_left;
+        if self.asked.len() > LONGEST_NAME || name.len() > LONGEST_NAME {
+            return ControlFlow::Continue(None);
+        }
+        let name: Vec<char> = name.chars().flat_map(char::to_lowercase).collect();
+        let (shorter, longer) =
+            if name.len() < self.asked.len() { (&name, &self.asked) } else { (&self.asked, &name) };
+        let most = (longer.len() / 4).max(1);
+        let is_contained =
+            shorter.len() >= 4 && longer.windows(shorter.len()).any(|part| part == shorter.as_slice());
+        if !is_contained && longer.len() - shorter.len() > most {
+            return ControlFlow::Continue(None);
+        }
+        let Some(steps_left) = self.steps_left.checked_sub(shorter.len() * longer.len()) else {
+            return ControlFlow::Break(());
+        };
+        self.steps_left = steps_left;
+        let edits = edits(&self.asked, &name);
+        ControlFlow::Continue((edits <= most || is_contained).then_some(edits))
+    }
 }
 
 /// Levenshtein's distance.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
+fn edits(a: &[char], b: &[char]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
+    for (i, from) in a.iter().enumerate() {
         let mut diagonal = i;
         let mut left = i + 1;
         for (to, above) in b.iter().zip(row.iter_mut().skip(1)) {
-            let replace = diagonal + usize::from(from != *to);
+            let replace = diagonal + usize::from(from != to);
             diagonal = *above;
             left = replace.min(left + 1).min(*above + 1);
             *above = left;
@@ -224,7 +275,10 @@ mod tests {
 
     #[test]
     fn counts_edits() {
-        let check = |a, b, want| assert_eq!(edits(a, b), want, "{a} {b}");
+        let check = |a: &str, b: &str, want| {
+            let [a, b] = [a, b].map(|text| text.chars().collect::<Vec<_>>());
+            assert_eq!(edits(&a, &b), want, "{a:?} {b:?}");
+        };
         check("", "", 0);
         check("", "abc", 3);
         check("abc", "", 3);
@@ -235,8 +289,10 @@ mod tests {
 
     #[test]
     fn suggests_what_was_likely_meant() {
-        let check =
-            |asked, name, want| assert_eq!(resemblance(asked, name).is_some(), want, "{asked} {name}");
+        let check = |asked, name, want| {
+            let distance = Search::new(asked).distance(name).map_break(drop);
+            assert_eq!(matches!(distance, ControlFlow::Continue(Some(_))), want, "{asked} {name}");
+        };
         check("mesages", "messages", true);
         check("Messages", "messages", true);
         check("http_requests", "http_requests_per_second", true);
@@ -245,5 +301,17 @@ mod tests {
         check("up", "cpu", false);
         check("a", "b", true);
         check("x", "process_cpu_seconds_total", false);
+    }
+
+    #[test]
+    fn a_search_ends() {
+        let mut search = Search::new(&"b".repeat(190));
+        let looked_at =
+            (0..1_000_000).take_while(|n| search.distance(&format!("{n:0197}")).is_continue()).count();
+        assert!(looked_at < 100, "{looked_at} long names, each 37,000 steps");
+        let mut search = Search::new("b");
+        let looked_at =
+            (0..1_000_000).take_while(|n| search.distance(&format!("{n:0190}")).is_continue()).count();
+        assert_eq!(looked_at, MOST_CANDIDATES);
     }
 }

@@ -10,6 +10,8 @@
 //!
 //! A name that the page really has wins over a derived one.
 
+use std::ops::ControlFlow;
+
 use podgauge_store::{Kind, Layout};
 
 /// What to do with which series of a layout. Series are ids of that layout.
@@ -66,11 +68,15 @@ pub(crate) fn split_across(metric: &str) -> Option<(&str, Across)> {
     ACROSS.iter().find_map(|(suffix, across)| Some((metric.strip_suffix(suffix)?, *across)))
 }
 
-/// Calls `found` with every name that a page of this layout answers to, real ones and derived ones.
-pub(crate) fn each_answered(layout: &Layout, mut found: impl FnMut(&str)) {
+/// Calls `found` with every name that a page of this layout answers to, real ones and derived ones, until it
+/// breaks off.
+pub(crate) fn each_answered(
+    layout: &Layout,
+    mut found: impl FnMut(&str) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let mut derived = String::new();
     for name in layout.names() {
-        found(name.text);
+        found(name.text)?;
         let (base, suffixes): (_, &[&str]) = match name.kind {
             Kind::Counter => (name.text.strip_suffix("_total").unwrap_or(name.text), &[PER_SECOND]),
             Kind::Count => (name.text.strip_suffix("_count").unwrap_or(name.text), &[PER_SECOND, AVG]),
@@ -84,10 +90,11 @@ pub(crate) fn each_answered(layout: &Layout, mut found: impl FnMut(&str)) {
             derived.push_str(base);
             derived.push_str(suffix);
             if layout.name(&derived).is_none() && resolve(layout, &derived).is_some() {
-                found(&derived);
+                found(&derived)?;
             }
         }
     }
+    ControlFlow::Continue(())
 }
 
 fn of_kind<'a>(layout: &'a Layout, name: &str, kind: Kind) -> Option<&'a [u32]> {
@@ -153,7 +160,11 @@ mod tests {
     fn lists_what_it_answers() {
         let layout = layout();
         let mut names = Vec::new();
-        each_answered(&layout, |name| names.push(name.to_owned()));
+        let all = each_answered(&layout, |name| {
+            names.push(name.to_owned());
+            ControlFlow::Continue(())
+        });
+        assert_eq!(all, ControlFlow::Continue(()));
         names.sort();
         assert_eq!(
             names,

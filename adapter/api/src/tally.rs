@@ -1,6 +1,6 @@
 //! From the series that a metric's name means to one value, its time and its window.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use podgauge_apiserver::Selector;
 use podgauge_store::{Increase, Labels, Page, Pod, Sample, Timestamp};
@@ -51,6 +51,8 @@ pub(crate) enum Lack {
     OneSample,
     /// Nothing was observed inside the window, so there is no mean and no quantile.
     NoObservation,
+    /// The newest sample is from the future: the clock was set back since it was taken.
+    Ahead,
     /// The newest sample is older than it may be.
     Stale {
         /// Its age.
@@ -71,7 +73,7 @@ pub(crate) struct Tally {
 /// The tally of a pod: of all its targets.
 ///
 /// # Errors
-/// The reason that says most. A target that has the metric but only too old makes the whole pod lack it:
+/// The reason that says most. A target that has the metric but cannot be believed makes the whole pod lack it:
 /// part of a sum is a wrong sum, and a pod left out is safe, since the HPA assumes the best of it when
 /// scaling down and the worst when scaling up.
 pub(crate) fn tally_pod(pod: &Pod, question: &Question<'_>) -> Result<Tally, Lack> {
@@ -84,7 +86,7 @@ pub(crate) fn tally_pod(pod: &Pod, question: &Question<'_>) -> Result<Tally, Lac
                 found = true;
                 tally.merge(&page);
             }
-            Err(stale @ Lack::Stale { .. }) => return Err(stale),
+            Err(wrong) if wrong.spoils_a_sum() => return Err(wrong),
             Err(other) => lack = lack.or(other),
         }
     }
@@ -139,10 +141,7 @@ impl Tally {
                 tally.sum = Some(rate);
             }
             Plan::Mean { sums, counts } => {
-                let (mut sum, mut count) = (0.0, 0.0);
-                tally.each_increase(page, sums, question, |_, rise| sum += rise.amount)?;
-                tally.each_increase(page, counts, question, |_, rise| count += rise.amount)?;
-                tally.observed = Some((sum, count));
+                tally.observed = Some(tally.add_observed(page, sums, counts, question)?)
             }
             Plan::Quantile { quantile, buckets: series } => {
                 let mut buckets = Buckets::default();
@@ -164,7 +163,44 @@ impl Tally {
             sum += sample.value;
             self.rests_on(sample.at, None);
         }
-        if self.at.is_some() { Ok(sum) } else { Err(selection.lack) }
+        selection.end(self.at.is_some(), Lack::NotANumber)?;
+        Ok(sum)
+    }
+
+    /// Adds up what the selected series observed; sums and counts belong together by their labels.
+    fn add_observed(
+        &mut self,
+        page: &Page,
+        sums: &[u32],
+        counts: &[u32],
+        question: &Question<'_>,
+    ) -> Result<(f64, f64), Lack> {
+        let labels =
+            |id: u32| page.layout().series(id).map(|series| series.labels.iter().collect::<Vec<_>>());
+        let mut by_labels: Option<HashMap<_, u32>> = None;
+        let mut places = counts.iter().zip(0usize..);
+        let mut selection = Selection::new(page, counts, question);
+        let mut total = (0.0, 0.0);
+        for (count, _) in selection.by_ref() {
+            // They nearly always stand in the same order; only where they do not are they looked up.
+            let place = places.by_ref().find(|(id, _)| **id == count).map(|(_, place)| place);
+            let beside =
+                place.and_then(|place| sums.get(place).copied()).filter(|sum| labels(*sum) == labels(count));
+            let found = beside.or_else(|| {
+                let all = || sums.iter().filter_map(|sum| Some((labels(*sum)?, *sum))).collect();
+                by_labels.get_or_insert_with(all).get(&labels(count)?).copied()
+            });
+            let Some(sum) = found else { continue };
+            if page.newest(sum).is_none_or(|sample| !sample.value.is_finite()) {
+                return Err(Lack::NotANumber);
+            }
+            if let Some(observed) = page.observed(sum, count, question.window) {
+                total = (total.0 + observed.sum, total.1 + observed.count);
+                self.rests_on(observed.to, Some(observed.to.since(observed.from)));
+            }
+        }
+        selection.end(self.at.is_some(), Lack::OneSample)?;
+        Ok(total)
     }
 
     /// Calls `each` with the labels and the rise of every selected series that has one.
@@ -176,20 +212,13 @@ impl Tally {
         mut each: impl FnMut(Labels<'_>, &Increase),
     ) -> Result<(), Lack> {
         let mut selection = Selection::new(page, series, question);
-        let (mut any, mut any_rise) = (false, false);
         for (id, _) in selection.by_ref() {
-            any = true;
             if let Some((series, rise)) = page.layout().series(id).zip(page.increase(id, question.window)) {
-                any_rise = true;
                 each(series.labels, &rise);
                 self.rests_on(rise.to, Some(rise.span()));
             }
         }
-        match (any, any_rise) {
-            (_, true) => Ok(()),
-            (true, false) => Err(selection.lack.or(Lack::OneSample)),
-            (false, false) => Err(selection.lack),
-        }
+        selection.end(self.at.is_some(), Lack::OneSample)
     }
 
     fn rests_on(&mut self, at: Timestamp, window: Option<Duration>) {
@@ -201,26 +230,50 @@ impl Tally {
 // === impl Lack ===
 
 impl Lack {
+    /// Whether there is a value that cannot be had: a sum without it would be too small.
+    pub(crate) fn spoils_a_sum(self) -> bool {
+        matches!(self, Self::NotANumber | Self::Ahead | Self::Stale { .. })
+    }
+
     /// The one of the two that says more.
     pub(crate) fn or(self, other: Self) -> Self {
         if other > self { other } else { self }
     }
 }
 
-/// The newest samples of those series that the question selects and that are fresh and finite.
+/// The newest samples of those series that the question selects and that can be used.
+///
+/// A series whose own time has passed is gone, as if it did not stand on the page; one that is NaN or infinite is
+/// there and cannot be added up.
 struct Selection<'a> {
     page: &'a Page,
     series: std::slice::Iter<'a, u32>,
     question: &'a Question<'a>,
+    any: bool,
+    any_wrong: bool,
     /// What those that were passed over lack.
     lack: Lack,
 }
+
+/// How far a sample may lie ahead of the request: clocks are read one after the other.
+const CLOCK_SLACK: Duration = Duration::from_secs(1);
 
 // === impl Selection ===
 
 impl<'a> Selection<'a> {
     fn new(page: &'a Page, series: &'a [u32], question: &'a Question<'a>) -> Self {
-        Self { page, series: series.iter(), question, lack: Lack::NoSeriesSelected }
+        let series = series.iter();
+        Self { page, series, question, any: false, any_wrong: false, lack: Lack::NoSeriesSelected }
+    }
+
+    /// Whether what was selected makes an answer; without, it lacks `otherwise` if anything was selected at all.
+    fn end(&self, has_answer: bool, otherwise: Lack) -> Result<(), Lack> {
+        match (self.any_wrong, has_answer, self.any) {
+            (true, ..) => Err(Lack::NotANumber),
+            (false, true, _) => Ok(()),
+            (false, false, true) => Err(self.lack.or(otherwise)),
+            (false, false, false) => Err(self.lack),
+        }
     }
 
     fn sample(&self, id: u32) -> Result<Sample, Lack> {
@@ -231,7 +284,13 @@ impl<'a> Selection<'a> {
         let sample =
             self.page.newest(id).filter(|sample| sample.value.is_finite()).ok_or(Lack::NotANumber)?;
         let age = self.question.now.since(sample.at);
-        if age > self.question.max_age { Err(Lack::Stale { age }) } else { Ok(sample) }
+        if sample.at.since(self.question.now) > CLOCK_SLACK {
+            Err(Lack::Ahead)
+        } else if age > self.question.max_age {
+            Err(Lack::Stale { age })
+        } else {
+            Ok(sample)
+        }
     }
 }
 
@@ -241,8 +300,14 @@ impl Iterator for Selection<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         while let Some(id) = self.series.next() {
             match self.sample(*id) {
-                Ok(sample) => return Some((*id, sample)),
-                Err(lack) => self.lack = self.lack.or(lack),
+                Ok(sample) => {
+                    self.any = true;
+                    return Some((*id, sample));
+                }
+                Err(lack) => {
+                    self.any_wrong |= lack == Lack::NotANumber;
+                    self.lack = self.lack.or(lack);
+                }
             }
         }
         None

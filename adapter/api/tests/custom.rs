@@ -85,6 +85,24 @@ fn store() -> (Writer, Reader) {
     pod(&mut writer, "web-0", "web", &[(31, &web(1.0)), (16, &web(2.0)), (1, &web(3.0))]);
     pod(&mut writer, "web-1", "web", &[(20, &web(5.0)), (5, &web(1.0))]);
     pod(&mut writer, "web-2", "web", &[(1, &web(1.0))]);
+    // Negative observations, series that stand in another order, a NaN beside a number, a clock that was set back.
+    let mixed = |scale: f64| -> Vec<Line<'_>> {
+        vec![
+            ("mixed", Kind::Gauge, &[("q", "a")], f64::NAN),
+            ("mixed", Kind::Gauge, &[("q", "b")], 7.0),
+            ("cold_seconds_sum", Kind::Sum, &[("q", "a")], -10.0 * scale),
+            ("cold_seconds_sum", Kind::Sum, &[("q", "b")], -100.0 * scale),
+            ("cold_seconds_count", Kind::Count, &[("q", "b")], 10.0 * scale),
+            ("cold_seconds_count", Kind::Count, &[("q", "a")], scale),
+        ]
+    };
+    pod(&mut writer, "mixed-0", "mixed", &[(16, &mixed(1.0)), (1, &mixed(2.0))]);
+    let mut ahead = writer.apply(update("ahead-0", "ahead", Ok(8080)));
+    let mut layout = LayoutBuilder::default();
+    layout.push("messages_ahead", Kind::Gauge, std::iter::empty());
+    let layout = ahead.started[0].intern(layout.build());
+    let later = NOW.after(Duration::from_secs(600));
+    ahead.started[0].record(&layout, &[1.0], &[], later, Outcome::default()).unwrap();
     (writer, reader)
 }
 
@@ -186,16 +204,27 @@ fn discovery_is_bounded_consistent_and_never_empty() {
     assert!(all.contains(&("namespaces/http_requests_per_second".to_owned(), false)));
     assert!(all.iter().all(|(name, namespaced)| *namespaced == name.starts_with("pods/")));
     assert!(all.is_sorted());
-    let few = names(reader, 2);
+    // Each layout has its turn before any has a second one.
+    let few = names(reader, 4);
     assert_eq!(
-        few.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
-        [
-            "namespaces/depth",
-            "namespaces/http_requests_per_second",
-            "pods/depth",
-            "pods/http_requests_per_second"
-        ]
+        few.iter().filter_map(|(name, _)| name.strip_prefix("pods/")).collect::<Vec<_>>(),
+        ["cold_seconds_count", "depth", "messages", "messages_ahead"]
     );
+}
+
+#[test]
+fn a_page_of_many_names_crowds_nobody_out() {
+    let (mut writer, reader) = podgauge_store::open(podgauge_store::Config::default());
+    let names: Vec<String> = (0..5000).map(|n| format!("!{n:04}")).collect();
+    let lines: Vec<Line<'_>> =
+        names.iter().map(|name| (name.as_str(), Kind::Gauge, [].as_slice(), 1.0)).collect();
+    pod(&mut writer, "hostile", "web", &[(1, &lines)]);
+    pod(&mut writer, "worker", "web", &[(1, &[("messages", Kind::Gauge, &[], 1.0)])]);
+    let config = Config { max_age: Duration::from_secs(40), discovery_metrics: 10 };
+    let [api, _] = CustomMetrics::both(config, reader, || NOW, &mut Registry::default());
+    let names: Vec<String> = api.resources().into_iter().map(|resource| resource.name).collect();
+    assert_eq!(names.len(), 20);
+    assert!(names.contains(&"pods/messages".to_owned()), "{names:?}");
 }
 
 #[test]

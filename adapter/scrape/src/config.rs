@@ -82,6 +82,8 @@ pub mod flag {
     pub const CA_FILE: &str = "--scrape-ca-file";
     /// The store's limit on series over all targets.
     pub const STORE_SERIES: &str = "--series-limit";
+    /// The store's limit on bytes of all pages and layouts.
+    pub const STORE_BYTES: &str = "--store-memory-limit";
 }
 
 /// Why a [`Config`] cannot be used.

@@ -28,6 +28,8 @@ pub(crate) enum Phase {
     Securing,
     Waiting,
     Reading,
+    /// A large page is there, and others are read before it.
+    Queued,
 }
 
 // === impl ScrapeError ===
@@ -70,6 +72,7 @@ impl ScrapeError {
             Phase::Securing => "while agreeing on TLS",
             Phase::Waiting => "while waiting for an answer",
             Phase::Reading => "while reading the page",
+            Phase::Queued => "while waiting for a turn behind other large pages",
         };
         Self::new(FailureKind::Timeout, format!("timed out after {after:?} {doing}"))
     }
@@ -164,6 +167,11 @@ impl ScrapeError {
         Self::new(FailureKind::Protocol, "the page is said to be gzip and is not")
     }
 
+    pub(crate) fn more_than_one_member() -> Self {
+        let message = "the page goes on after its first gzip member; one is all that is read";
+        Self::new(FailureKind::Protocol, message)
+    }
+
     pub(crate) fn page(error: &PageError) -> Self {
         match error {
             PageError::TooManySeries { .. } | PageError::TooManyFamilies { .. } => {
@@ -180,7 +188,11 @@ impl ScrapeError {
     }
 
     pub(crate) fn store_full(full: &StoreFull) -> Self {
-        Self::new(FailureKind::Limit, format!("{full} ({})", flag::STORE_SERIES))
+        let flag = match full {
+            StoreFull::Series(_) => flag::STORE_SERIES,
+            StoreFull::Bytes(_) => flag::STORE_BYTES,
+        };
+        Self::new(FailureKind::Limit, format!("{full} ({flag})"))
     }
 
     pub(crate) fn bug() -> Self {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::units::duration;
+use super::units::{bytes, duration};
 
 /// What is kept and served.
 #[derive(Debug, clap::Args)]
@@ -19,6 +19,10 @@ pub(super) struct ValueArgs {
     /// The most series kept over all pods; a page that would go past it is refused.
     #[arg(long, value_name = "COUNT", default_value_t = 5_000_000)]
     series_limit: usize,
+    /// The most memory for what is kept of all pages: columns of numbers, and the names and labels of each layout twice.
+    /// A page that would go past it is refused.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1Gi")]
+    store_memory_limit: usize,
     /// The most names that discovery lists; others are answered all the same.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     discovery_limit: usize,
@@ -47,7 +51,12 @@ impl ValueArgs {
         if columns > 1_000 {
             return Err("--metrics-window must be at most 998 times --metric-resolution".to_owned());
         }
-        let store = podgauge_store::Config { series: self.series_limit, window, columns };
+        let store = podgauge_store::Config {
+            series: self.series_limit,
+            bytes: self.store_memory_limit,
+            window,
+            columns,
+        };
         let api = podgauge_api::Config { max_age, discovery_metrics: self.discovery_limit };
         Ok((store, api))
     }

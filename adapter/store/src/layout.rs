@@ -6,6 +6,8 @@ use std::{
     ops::Range,
 };
 
+use crate::room::Held;
+
 /// The ordered series of a page: names, labels and kinds, without any value.
 ///
 /// Layouts are interned: every target whose page has this shape shares one. All text stands in one
@@ -14,6 +16,11 @@ use std::{
 pub struct Layout {
     /// Given when it is interned; 0 before.
     id: u64,
+    /// Given when it is interned, and given back when the layout is dropped.
+    #[expect(dead_code, reason = "it is dropped, never read")]
+    held: Option<Held>,
+    /// Bytes of all names and labels as a page writes them.
+    page_bytes: usize,
     text: Box<str>,
     /// Distinct names, sorted by text.
     names: Box<[NameEntry]>,
@@ -80,6 +87,7 @@ pub struct LayoutBuilder {
     name_ids: HashMap<Box<str>, u32>,
     series: Vec<(u32, Range<u32>)>,
     labels: Vec<LabelEntry>,
+    page_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -153,8 +161,15 @@ impl Layout {
         self.id
     }
 
-    pub(crate) fn with_id(self, id: u64) -> Self {
-        Self { id, ..self }
+    pub(crate) fn interned(self, id: u64, held: Held) -> Self {
+        Self { id, held: Some(held), ..self }
+    }
+
+    /// What it takes of [`Config::bytes`](crate::Config::bytes): itself, and as much again as the page's text
+    /// without its numbers, because whoever reads such pages keeps that text to compare the next one with.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.heap_bytes() + self.page_bytes
     }
 
     /// Bytes on the heap, without the allocator's own.
@@ -266,6 +281,8 @@ impl LayoutBuilder {
     ///
     /// All series of one name have one kind; the first one's counts.
     pub fn push<'a>(&mut self, name: &str, kind: Kind, labels: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        // A line's blank, braces and end; a label's quotes, equals sign and comma.
+        self.page_bytes += name.len() + 4;
         let name = match self.name_ids.get(name) {
             Some(id) => *id,
             None => {
@@ -278,6 +295,7 @@ impl LayoutBuilder {
         };
         let start = small(self.labels.len());
         for (label, value) in labels {
+            self.page_bytes += label.len() + value.len() + 4;
             let entry = LabelEntry { name: self.intern(label), value: self.intern(value) };
             self.labels.push(entry);
         }
@@ -320,6 +338,8 @@ impl LayoutBuilder {
         }
         Layout {
             id: 0,
+            held: None,
+            page_bytes: self.page_bytes,
             text,
             names: names.into(),
             series: series.into(),

@@ -19,17 +19,17 @@ mod page;
 mod pod;
 mod reader;
 mod registry;
+mod room;
 mod target;
 mod time;
 mod writer;
 
 pub use layout::{Kind, Labels, Layout, LayoutBuilder, Name, Series};
-pub use page::{Increase, Page, Sample};
+pub use page::{Increase, Observed, Page, Sample};
 pub use pod::{Pod, PodKey, PodLabels, Scrapeable, WhyNot};
 pub use reader::{Reader, Totals};
-pub use target::{
-    Endpoint, Failure, FailureKind, Outcome, Recorder, Scheme, StoreFull, Target, TargetId, TargetStatus,
-};
+pub use room::StoreFull;
+pub use target::{Endpoint, Failure, FailureKind, Outcome, Recorder, Scheme, Target, TargetId, TargetStatus};
 pub use time::Timestamp;
 pub use writer::{Change, PodUpdate, Writer};
 
@@ -40,6 +40,9 @@ use std::{sync::Arc, time::Duration};
 pub struct Config {
     /// The most series over all targets; a page that would go past it is refused whole.
     pub series: usize,
+    /// The most bytes of all pages and layouts; a page that would go past it is refused whole. See
+    /// [`Layout::cost`] for what counts.
+    pub bytes: usize,
     /// How far back rates, means and quantiles look, from the newest sample.
     pub window: Duration,
     /// The most columns kept of a page whose series need a window, the newest included. At least 2.
@@ -57,6 +60,6 @@ pub fn open(config: Config) -> (Writer, Reader) {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { series: 5_000_000, window: Duration::from_secs(60), columns: 6 }
+        Self { series: 5_000_000, bytes: 1 << 30, window: Duration::from_secs(60), columns: 6 }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use crate::{Layout, Timestamp};
+use crate::{Layout, Timestamp, room::Cost};
 
 /// The newest sample of every series of a target, and as many earlier ones of counters and histograms
 /// as the window needs.
@@ -34,6 +34,19 @@ pub struct Sample {
 pub struct Increase {
     /// The sum of all rises; a fall is a restart from zero.
     pub amount: f64,
+    /// The first sample that took part.
+    pub from: Timestamp,
+    /// The last sample that took part: the newest one.
+    pub to: Timestamp,
+}
+
+/// What was observed, and over which span.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Observed {
+    /// The sum of the observations.
+    pub sum: f64,
+    /// Their number.
+    pub count: f64,
     /// The first sample that took part.
     pub from: Timestamp,
     /// The last sample that took part: the newest one.
@@ -125,14 +138,56 @@ impl Page {
         let slot = self.layout.slot(series)?;
         let newest = self.newest(series)?;
         let since = newest.at.before(window);
-        let mut samples =
-            self.history.samples(slot).filter(|sample| sample.at >= since && sample.at <= newest.at);
+        let samples = self.history.samples(slot).map(|(_, sample)| sample);
+        let mut samples = samples.filter(|sample| sample.at >= since && sample.at <= newest.at);
         let first = samples.next()?;
         let (amount, last) = samples.fold((0.0, first), |(amount, last), sample| {
             let rise = if sample.value < last.value { sample.value } else { sample.value - last.value };
             (amount + rise, sample)
         });
         (last.at > first.at).then_some(Increase { amount, from: first.at, to: last.at })
+    }
+
+    /// What a histogram or summary observed over the `window` that ends at its newest count.
+    ///
+    /// The count alone tells a restart: a sum falls as well when what is observed is negative. `None` as for
+    /// [`increase`](Self::increase).
+    #[must_use]
+    pub fn observed(&self, sum: u32, count: u32, window: Duration) -> Option<Observed> {
+        let (sum_slot, count_slot) = (self.layout.slot(sum)?, self.layout.slot(count)?);
+        self.newest(sum)?;
+        let newest = self.newest(count)?;
+        let since = newest.at.before(window);
+        let mut pairs = self
+            .history
+            .samples(count_slot)
+            .filter(|(_, sample)| sample.at >= since && sample.at <= newest.at);
+        let sum_at = |column| self.history.value(column, sum_slot);
+        let (column, first) = pairs.next()?;
+        let mut last = (sum_at(column)?, first);
+        let mut observed = Observed { sum: 0.0, count: 0.0, from: first.at, to: first.at };
+        for (column, sample) in pairs {
+            let sum = sum_at(column)?;
+            let has_restarted = sample.value < last.1.value;
+            let before = if has_restarted { (0.0, 0.0) } else { (last.0, last.1.value) };
+            observed.sum += sum - before.0;
+            observed.count += sample.value - before.1;
+            observed.to = sample.at;
+            last = (sum, sample);
+        }
+        (observed.to > observed.from).then_some(observed)
+    }
+
+    /// What a page of this layout takes of the store's room, without the layout, which is shared.
+    pub(crate) fn cost(layout: &Layout, depth: usize, has_times: bool) -> Cost {
+        let cells = layout.len() + layout.windowed() * depth.max(2);
+        let bytes = cells * size_of::<f64>() + if has_times { cells * size_of::<i64>() } else { 0 };
+        Cost { series: layout.len(), bytes: size_of::<Self>() + bytes }
+    }
+
+    /// Whether samples ever had times of their own.
+    pub(crate) fn has_times(&self) -> bool {
+        self.newest_times.capacity() > 0
     }
 
     /// Bytes on the heap, without the shared layout and the allocator's own.
@@ -204,19 +259,26 @@ impl History {
         self.next = (self.next + 1) % self.depth;
     }
 
-    /// The samples of one slot, oldest first; a repeated own time counts once, with its first value.
-    fn samples(&self, slot: usize) -> impl Iterator<Item = Sample> {
+    fn value(&self, column: usize, slot: usize) -> Option<f64> {
+        self.values.get(column * self.width + slot).copied().filter(|value| !value.is_nan())
+    }
+
+    /// The samples of one slot with their columns, oldest first; a repeated own time counts once, with its first
+    /// value.
+    fn samples(&self, slot: usize) -> impl Iterator<Item = (usize, Sample)> {
         let columns = self.taken.len();
         let oldest = if columns < self.depth { 0 } else { self.next };
         let mut previous: Option<Timestamp> = None;
         (0..columns)
             .map(move |n| (oldest + n) % columns)
             .filter_map(move |column| {
-                let value = *self.values.get(column * self.width + slot)?;
+                let value = self.value(column, slot)?;
                 let at = own_time(&self.times, column * self.width + slot, *self.taken.get(column)?);
-                (!value.is_nan()).then_some(Sample { value, at })
+                Some((column, Sample { value, at }))
             })
-            .filter(move |sample| previous.replace(sample.at).is_none_or(|previous| previous < sample.at))
+            .filter(move |(_, sample)| {
+                previous.replace(sample.at).is_none_or(|previous| previous < sample.at)
+            })
     }
 
     /// The same columns for another layout.

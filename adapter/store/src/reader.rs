@@ -69,7 +69,7 @@ impl Reader {
     pub fn totals(&self) -> Totals {
         let layouts = self.layouts();
         let mut totals = Totals {
-            series: self.registry.series.load(Ordering::Relaxed),
+            series: self.registry.room.series.load(Ordering::Relaxed),
             layouts: layouts.len(),
             heap_bytes: layouts.iter().map(|layout| layout.heap_bytes()).sum(),
             ..Totals::default()

@@ -3,13 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap, hash_map::RandomState},
     hash::BuildHasher,
-    sync::{
-        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
 };
 
-use crate::{Config, Layout, Pod, StoreFull};
+use crate::{Config, Layout, Pod, room::Room};
 
 /// Namespace -> name -> pod. Names are sorted so that answers are.
 pub(crate) type Pods = HashMap<Arc<str>, BTreeMap<Arc<str>, Arc<Pod>>>;
@@ -17,8 +14,7 @@ pub(crate) type Pods = HashMap<Arc<str>, BTreeMap<Arc<str>, Arc<Pod>>>;
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) config: Config,
-    /// Series on the pages of all targets.
-    pub(crate) series: AtomicUsize,
+    pub(crate) room: Room,
     pods: RwLock<Pods>,
     layouts: Mutex<Layouts>,
 }
@@ -38,7 +34,8 @@ struct Layouts {
 
 impl Registry {
     pub(crate) fn new(config: Config) -> Self {
-        Self { config, series: AtomicUsize::new(0), pods: RwLock::default(), layouts: Mutex::default() }
+        let room = Room::new(&config);
+        Self { config, room, pods: RwLock::default(), layouts: Mutex::default() }
     }
 
     pub(crate) fn pods(&self) -> RwLockReadGuard<'_, Pods> {
@@ -49,20 +46,8 @@ impl Registry {
         self.pods.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Exchanges `old` series for `new` ones, within the limit. Fewer series are always granted.
-    pub(crate) fn take_series(&self, old: usize, new: usize) -> Result<(), StoreFull> {
-        let limit = self.config.series;
-        self.series
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
-                let wanted = (held - old).saturating_add(new);
-                (new <= old || wanted <= limit).then_some(wanted)
-            })
-            .map(drop)
-            .map_err(|_| StoreFull { limit })
-    }
-
     pub(crate) fn intern(&self, layout: Layout) -> Arc<Layout> {
-        self.layouts.lock().unwrap_or_else(PoisonError::into_inner).intern(layout)
+        self.layouts.lock().unwrap_or_else(PoisonError::into_inner).intern(layout, &self.room)
     }
 
     pub(crate) fn layouts(&self) -> Vec<Arc<Layout>> {
@@ -74,7 +59,7 @@ impl Registry {
 // === impl Layouts ===
 
 impl Layouts {
-    fn intern(&mut self, layout: Layout) -> Arc<Layout> {
+    fn intern(&mut self, layout: Layout, room: &Room) -> Arc<Layout> {
         let hash = self.hasher.hash_one(&layout);
         let same =
             self.by_hash.get(&hash).into_iter().flatten().filter_map(Weak::upgrade).find(|l| **l == layout);
@@ -85,7 +70,8 @@ impl Layouts {
             self.sweep();
         }
         self.last_id += 1;
-        let layout = Arc::new(layout.with_id(self.last_id));
+        let held = room.hold(layout.cost());
+        let layout = Arc::new(layout.interned(self.last_id, held));
         self.by_hash.entry(hash).or_default().push(Arc::downgrade(&layout));
         self.inserted += 1;
         layout

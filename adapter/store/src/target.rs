@@ -3,11 +3,11 @@
 use std::{
     fmt,
     net::IpAddr,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic::Ordering},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
-use crate::{Layout, Page, PodKey, Timestamp, registry::Registry};
+use crate::{Layout, Page, PodKey, StoreFull, Timestamp, registry::Registry, room::Cost};
 
 /// Where a pod serves a page.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -105,16 +105,11 @@ pub struct TargetStatus {
     pub failures_in_a_row: u32,
 }
 
-/// A page was refused because the store holds all the series it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreFull {
-    /// The limit: [`Config::series`](crate::Config::series).
-    pub limit: usize,
-}
-
 #[derive(Debug, Default)]
 struct State {
     page: Option<Page>,
+    /// What the page takes of the store's room.
+    cost: Cost,
     status: TargetStatus,
 }
 
@@ -174,8 +169,7 @@ impl Target {
 impl Drop for Target {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let series = state.page.as_ref().map_or(0, |page| page.layout().len());
-        self.registry.series.fetch_sub(series, Ordering::Relaxed);
+        self.registry.room.give_back(state.cost);
     }
 }
 
@@ -198,8 +192,8 @@ impl Recorder {
     /// many or is empty. With the layout of the page before, nothing is allocated.
     ///
     /// # Errors
-    /// [`StoreFull`] when the page has more series than the store may still take; the page before stays,
-    /// until it is too old to be served.
+    /// [`StoreFull`] when the page takes more than the store still has room for; the page before stays, until it
+    /// is too old to be served.
     pub fn record(
         &mut self,
         layout: &Arc<Layout>,
@@ -210,16 +204,17 @@ impl Recorder {
     ) -> Result<(), StoreFull> {
         let registry = &self.target.registry;
         let mut state = self.target.write();
+        let columns = registry.config.columns;
+        let had_times = state.page.as_ref().is_some_and(Page::has_times);
+        let cost = Page::cost(layout, columns, had_times || !times.is_empty());
+        if cost != state.cost {
+            registry.room.exchange(state.cost, cost)?;
+            state.cost = cost;
+        }
         match &mut state.page {
             Some(page) if Arc::ptr_eq(page.layout(), layout) => page.record(values, times, taken),
-            Some(page) => {
-                registry.take_series(page.layout().len(), layout.len())?;
-                page.relayout(Arc::clone(layout), values, times, taken);
-            }
-            none => {
-                registry.take_series(0, layout.len())?;
-                *none = Some(Page::new(Arc::clone(layout), registry.config.columns, values, times, taken));
-            }
+            Some(page) => page.relayout(Arc::clone(layout), values, times, taken),
+            none => *none = Some(Page::new(Arc::clone(layout), columns, values, times, taken)),
         }
         state.status.last_success = Some(taken);
         state.status.last_outcome = Some(outcome);
@@ -244,15 +239,17 @@ impl Recorder {
 
 // === impl Endpoint ===
 
+/// Without the query, which may hold a secret: this is what logs and other people's messages show.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match self.scheme {
             Scheme::Http => "http",
             Scheme::Https => "https",
         };
+        let path = self.path.split_once('?').map_or(&*self.path, |(path, _)| path);
         match self.address {
-            IpAddr::V4(address) => write!(f, "{scheme}://{address}:{}{}", self.port, self.path),
-            IpAddr::V6(address) => write!(f, "{scheme}://[{address}]:{}{}", self.port, self.path),
+            IpAddr::V4(address) => write!(f, "{scheme}://{address}:{}{path}", self.port),
+            IpAddr::V6(address) => write!(f, "{scheme}://[{address}]:{}{path}", self.port),
         }
     }
 }
@@ -274,13 +271,3 @@ impl FailureKind {
         }
     }
 }
-
-// === impl StoreFull ===
-
-impl fmt::Display for StoreFull {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the store already holds the {} series that it may", self.limit)
-    }
-}
-
-impl std::error::Error for StoreFull {}

@@ -5,8 +5,9 @@
 use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
 
 use podgauge_store::{
-    Config, Endpoint, Failure, FailureKind, Increase, Kind, Layout, LayoutBuilder, Outcome, PodKey,
-    PodLabels, PodUpdate, Reader, Recorder, Sample, Scheme, Scrapeable, Timestamp, WhyNot, Writer, open,
+    Config, Endpoint, Failure, FailureKind, Increase, Kind, Layout, LayoutBuilder, Observed, Outcome, PodKey,
+    PodLabels, PodUpdate, Reader, Recorder, Sample, Scheme, Scrapeable, StoreFull, Timestamp, WhyNot, Writer,
+    open,
 };
 use proptest::prelude::*;
 
@@ -164,13 +165,58 @@ fn a_full_store_refuses_the_page_and_serves_the_rest() {
     let one = first.intern(layout(&[("x", Kind::Gauge, "1")]));
     record(&mut first, &two, &[1.0, 2.0], 0);
     let full = second.record(&two, &[1.0, 2.0], &[], at(0), Outcome::default()).unwrap_err();
-    assert_eq!(full.limit, 3);
+    assert_eq!(full, StoreFull::Series(3));
     record(&mut second, &one, &[1.0], 0);
     assert!(second.record(&two, &[1.0, 2.0], &[], at(15), Outcome::default()).is_err());
     assert_eq!(second.target().page(|page| page.newest(0)).unwrap(), Some(Sample { value: 1.0, at: at(0) }));
     record(&mut first, &one, &[1.0], 15);
     record(&mut second, &two, &[1.0, 2.0], 15);
     assert_eq!(reader.totals().series, 3);
+}
+
+#[test]
+fn bytes_are_counted_and_given_back() {
+    let (mut writer, reader, mut first) = one_target(Config { bytes: 40_000, ..Config::default() });
+    let long = "x".repeat(10_000);
+    let shape = first.intern(layout(&[("messages", Kind::Gauge, &long)]));
+    record(&mut first, &shape, &[1.0], 0);
+    // The same layout again costs its columns alone.
+    let mut second = writer.apply(update("worker-1", "b", &[8080])).started.remove(0);
+    let same = second.intern(layout(&[("messages", Kind::Gauge, &long)]));
+    record(&mut second, &same, &[1.0], 0);
+    // Another one of that size does not fit beside it any more: it, and what a reader keeps of its text, are counted.
+    let mut third = writer.apply(update("worker-2", "c", &[8080])).started.remove(0);
+    let other = third.intern(layout(&[("orders", Kind::Gauge, &long)]));
+    let full = third.record(&other, &[1.0], &[], at(0), Outcome::default()).unwrap_err();
+    assert_eq!(full, StoreFull::Bytes(40_000));
+    assert_eq!(reader.totals().series, 2, "what was refused takes no room");
+    // With the first two gone there is room.
+    writer.retain(&HashSet::from([PodKey::new("shop", "worker-2")]));
+    drop((first, second, shape, same));
+    record(&mut third, &other, &[1.0], 15);
+    assert_eq!(reader.totals().series, 1);
+}
+
+#[test]
+fn a_sum_that_falls_is_no_restart() {
+    let (_writer, _reader, mut recorder) = one_target(Config::default());
+    let shape = recorder.intern(layout(&[("x_sum", Kind::Sum, ""), ("x_count", Kind::Count, "")]));
+    let observed = |recorder: &Recorder| recorder.target().page(|page| page.observed(0, 1, WINDOW)).unwrap();
+    record(&mut recorder, &shape, &[-10.0, 1.0], 0);
+    assert_eq!(observed(&recorder), None);
+    record(&mut recorder, &shape, &[-40.0, 4.0], 15);
+    assert_eq!(observed(&recorder), Some(Observed { sum: -30.0, count: 3.0, from: at(0), to: at(15) }));
+    // The count tells that this is another start.
+    record(&mut recorder, &shape, &[-20.0, 2.0], 30);
+    assert_eq!(observed(&recorder), Some(Observed { sum: -50.0, count: 5.0, from: at(0), to: at(30) }));
+    record(&mut recorder, &shape, &[f64::NAN, 3.0], 45);
+    assert_eq!(observed(&recorder), None);
+}
+
+#[test]
+fn an_endpoint_is_shown_without_its_query() {
+    let endpoint = Endpoint { path: "/metrics?token=secret".into(), ..endpoint(8080) };
+    assert_eq!(endpoint.to_string(), "http://10.0.0.1:8080/metrics");
 }
 
 #[test]
@@ -270,7 +316,7 @@ proptest! {
         depth in 2usize..8,
         swap in 0usize..40,
     ) {
-        let (_writer, _reader, mut recorder) = one_target(Config { columns: depth, window: WINDOW, series: 100 });
+        let (_writer, _reader, mut recorder) = one_target(Config { columns: depth, window: WINDOW, ..Config::default() });
         let one = recorder.intern(layout(&[("x_total", Kind::Counter, "a")]));
         let two = recorder.intern(layout(&[("y_total", Kind::Counter, "b"), ("x_total", Kind::Counter, "a")]));
         let mut now = 0;

@@ -73,7 +73,7 @@ fn limits_name_their_flag() {
         "the page is larger than 16 MiB (--scrape-body-limit)"
     );
     assert_eq!(
-        ScrapeError::store_full(&StoreFull { limit: 7 }).message,
+        ScrapeError::store_full(&StoreFull::Series(7)).message,
         "the store already holds the 7 series that it may (--series-limit)"
     );
 }
