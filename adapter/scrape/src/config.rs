@@ -10,7 +10,8 @@ use podgauge_exposition::Limits;
 pub struct Config {
     /// How often each target is scraped. Default: 15 s.
     pub interval: Duration,
-    /// The deadline of one scrape, from connecting to the last byte. At most the interval. Default: 10 s.
+    /// The deadline of one scrape, from connecting to the last byte; within it, a page of more than 256 KiB must also
+    /// have its turn to be read. At most the interval. Default: 10 s.
     pub timeout: Duration,
     /// The longest pause between two scrapes of a target that keeps failing. From the second failure in a row on, the
     /// pause doubles from one interval up to this; a change of the pod ends it. At least the interval. Default: 60 s.

@@ -3,19 +3,19 @@
 //! One deadline covers connecting, TLS, the request and the last byte. A page is refused as soon as it is known to be
 //! too long: by its `Content-Length` before a byte of it is read. Redirects are not followed and no credential is ever
 //! sent. Compression is not asked for, because bytes inside a cluster are cheaper than inflating them; gzip is taken
-//! all the same from a pod that compresses regardless, within the same limit.
+//! all the same from a pod that compresses regardless, within the same limit and deadline.
 //!
 //! Between two scrapes a target holds its socket and nothing else: the HTTP machinery with its buffers is set up for
 //! each exchange, which costs a microsecond, instead of being kept for every target, which would cost tens of
 //! kilobytes each.
 
 mod connection;
+mod inflate;
 mod tls;
 
-use std::{io::Read, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use flate2::bufread::MultiGzDecoder;
 use http::{
     HeaderMap, HeaderValue, Request, StatusCode,
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT},
@@ -34,7 +34,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 pub(crate) use self::connection::Connection;
-use self::connection::Exchange;
+use self::{connection::Exchange, inflate::inflate};
 use crate::{
     Clock, Config, ConfigError,
     buffer::{Budget, Lease, Pool},
@@ -50,7 +50,7 @@ const OFFER: &str = "application/openmetrics-text;version=1.0.0;q=0.6,\
 /// Fetches pages; clones share memory and limits.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetcher {
-    timeout: Duration,
+    pub(crate) timeout: Duration,
     body_limit: usize,
     header_limit: usize,
     /// Of every request, but for the host.
@@ -250,26 +250,7 @@ impl Fetcher {
             return Err(ScrapeError::encoding(encoding));
         }
         let workspace = &mut lease.workspace;
-        let mut decoder = MultiGzDecoder::new(workspace.page.bytes.as_slice());
-        let inflated = &mut workspace.spare;
-        loop {
-            let len = inflated.bytes.len();
-            inflated.make_room((len + 1).min(self.body_limit), self.body_limit, &self.budget).await;
-            // One byte more than the limit, to tell a page that ends there from one that goes on.
-            let room =
-                inflated.bytes.capacity().min(self.body_limit) - len + usize::from(len == self.body_limit);
-            let limit = u64::try_from(room).unwrap_or(u64::MAX);
-            let read = (&mut decoder)
-                .take(limit)
-                .read_to_end(&mut inflated.bytes)
-                .map_err(|_| ScrapeError::inflate())?;
-            if inflated.bytes.len() > self.body_limit {
-                return Err(ScrapeError::body_limit(self.body_limit));
-            }
-            if read == 0 {
-                break;
-            }
-        }
+        inflate(&workspace.page.bytes, &mut workspace.spare, self.body_limit, &self.budget).await?;
         std::mem::swap(&mut workspace.page, &mut workspace.spare);
         Ok(())
     }

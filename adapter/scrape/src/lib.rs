@@ -28,6 +28,7 @@ mod health;
 mod ingest;
 mod lenient;
 mod metrics;
+mod offload;
 mod pod;
 mod schedule;
 mod scrape;
@@ -49,6 +50,7 @@ use self::{
     health::Signs,
     ingest::Shapes,
     metrics::Metrics,
+    offload::Offload,
     schedule::{ScheduleConfig, Scheduler},
     scrape::PodScrape,
     target_rules::TargetRules,
@@ -99,6 +101,7 @@ impl Scraper {
             fetcher: Fetcher::new(&config, clock.clone())?,
             limits: config.page.clone(),
             shapes: Shapes::default(),
+            offload: Offload::new(),
             metrics: metrics.clone(),
             clock,
         };

@@ -1,19 +1,24 @@
 //! One scrape of one target: fetch, read, record.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures::FutureExt;
 use podgauge_exposition::Limits;
 use podgauge_store::{Endpoint, Failure, Outcome, Recorder, Target, Timestamp};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, error, info};
 
 use crate::{
     Clock,
-    failure::ScrapeError,
+    failure::{Phase, ScrapeError},
     fetch::{Connection, Fetched, Fetcher},
     ingest::{self, Memory, Shapes},
     metrics::Metrics,
+    offload::{INLINE_BYTES, Offload},
     schedule::Scrape,
 };
 
@@ -23,6 +28,7 @@ pub(crate) struct PodScrape {
     pub(crate) fetcher: Fetcher,
     pub(crate) limits: Limits,
     pub(crate) shapes: Shapes,
+    pub(crate) offload: Offload,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
 }
@@ -30,11 +36,19 @@ pub(crate) struct PodScrape {
 /// What is kept of a target between two scrapes.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    recorder: Recorder,
+    target: Arc<Target>,
+    desk: Arc<Mutex<Desk>>,
     connection: Option<Connection>,
-    memory: Memory,
     /// Whether the last scrape went well; unknown before the first.
     was_good: Option<bool>,
+}
+
+/// What reading a page needs of its target. The thread that reads it has it alone; when its scrape is given up
+/// meanwhile, nobody else is left to want it.
+#[derive(Debug)]
+struct Desk {
+    recorder: Recorder,
+    memory: Memory,
 }
 
 // === impl PodScrape ===
@@ -43,7 +57,9 @@ impl Scrape for PodScrape {
     type Slot = Slot;
 
     fn open(&self, recorder: Recorder) -> Slot {
-        Slot { recorder, connection: None, memory: Memory::default(), was_good: None }
+        let target = Arc::clone(recorder.target());
+        let desk = Arc::new(Mutex::new(Desk { recorder, memory: Memory::default() }));
+        Slot { target, desk, connection: None, was_good: None }
     }
 
     async fn scrape(&self, slot: &mut Slot) -> bool {
@@ -52,7 +68,7 @@ impl Scrape for PodScrape {
         let result = match AssertUnwindSafe(self.attempt(slot, started)).catch_unwind().await {
             Ok(result) => result,
             Err(_panic) => {
-                slot.memory = Memory::default();
+                slot.desk().memory = Memory::default();
                 slot.connection = None;
                 error!(target = %slot.target().endpoint(), "a scrape panicked");
                 Err(ScrapeError::bug())
@@ -64,7 +80,7 @@ impl Scrape for PodScrape {
         slot.note(&result);
         if let Err(error) = result {
             let failure = Failure { at: self.clock.now(), kind: error.kind, message: error.message.into() };
-            slot.recorder.fail(failure);
+            slot.desk().recorder.fail(failure);
         }
         is_good
     }
@@ -72,17 +88,29 @@ impl Scrape for PodScrape {
 
 impl PodScrape {
     async fn attempt(&self, slot: &mut Slot, started: Instant) -> Result<(), ScrapeError> {
-        let target = Arc::clone(slot.recorder.target());
-        let fetched = self.fetcher.fetch(target.endpoint(), &mut slot.connection).await?;
-        self.record(slot, fetched, started)
+        let fetched = self.fetcher.fetch(slot.target.endpoint(), &mut slot.connection).await?;
+        self.read(slot, fetched, started).await
     }
 
-    fn record(&self, slot: &mut Slot, mut fetched: Fetched, started: Instant) -> Result<(), ScrapeError> {
+    /// Reads and records a page, here if it is of the usual size.
+    async fn read(&self, slot: &Slot, fetched: Fetched, started: Instant) -> Result<(), ScrapeError> {
         let duration = started.elapsed();
+        if fetched.lease.workspace.page.bytes.len() <= INLINE_BYTES {
+            return self.record(&mut slot.desk(), fetched, duration);
+        }
+        let timeout = self.fetcher.timeout;
+        let turn = timeout_at(started + timeout, self.offload.turn())
+            .await
+            .map_err(|_elapsed| ScrapeError::timeout(timeout, Phase::Queued))?;
+        let (scrape, desk) = (self.clone(), Arc::clone(&slot.desk));
+        turn.run(move || scrape.record(&mut lock(&desk), fetched, duration)).await
+    }
+
+    fn record(&self, desk: &mut Desk, mut fetched: Fetched, duration: Duration) -> Result<(), ScrapeError> {
         let workspace = &mut fetched.lease.workspace;
         let bytes = workspace.page.bytes.as_slice();
         self.metrics.page_bytes.inc_by(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        let Slot { recorder, memory, .. } = slot;
+        let Desk { recorder, memory } = desk;
         let values = &mut workspace.values;
         let reading =
             ingest::read(bytes, fetched.format, &self.limits, memory, &self.shapes, values, |layout| {
@@ -103,7 +131,11 @@ impl PodScrape {
 
 impl Slot {
     fn target(&self) -> &Target {
-        self.recorder.target()
+        &self.target
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        lock(&self.desk)
     }
 
     /// Logs turns for the better and the worse; what goes on as it was would only fill disks.
@@ -121,6 +153,11 @@ impl Slot {
             Ok(()) => {}
         }
     }
+}
+
+/// Who panics while reading a page leaves a memory that is dropped, and a recorder that is whole.
+fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
+    desk.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The store wants a time for each sample or none at all.

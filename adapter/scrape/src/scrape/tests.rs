@@ -136,6 +136,7 @@ impl Stage {
             fetcher: Fetcher::new(config, clock.clone()).unwrap(),
             limits: config.page.clone(),
             shapes: Shapes::default(),
+            offload: Offload::new(),
             metrics: Metrics::register(&mut registry),
             clock,
         };

@@ -51,6 +51,11 @@ async fn answers_that_are_no_page() {
             "the page is said to be gzip and is not".into(),
         ),
         (
+            with_body("Content-Encoding: x-gzip", &[gzip(PAGE.as_bytes()), gzip(b"")].concat()),
+            protocol,
+            "the page goes on after its first gzip member; one is all that is read".into(),
+        ),
+        (
             ok("", "<!DOCTYPE html>\n<html></html>\n").into(),
             page,
             "not a metrics page (line 1, byte 1: a metric name must start with a letter, `_` or `:`, \

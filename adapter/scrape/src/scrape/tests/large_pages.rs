@@ -88,3 +88,24 @@ async fn the_last_good_page_stays_until_it_is_too_old() {
     assert_eq!(stage.value("messages"), Some(7.0));
     assert_eq!(stage.slot.target().page(|page| page.taken()), Some(Timestamp::from_millis(NOW)));
 }
+
+#[tokio::test]
+async fn a_large_page_waits_for_its_turn_and_others_do_not() {
+    let large = Pod::sending(ok("", &format!("{PAGE}\n#{}", " ".repeat(INLINE_BYTES)))).await;
+    let small = Pod::sending(ok("", PAGE)).await;
+    let mut stage = Stage::new(large.address, &Config::default());
+    stage.scrape.offload = Offload::with_turns(1);
+    let turn = stage.scrape.offload.turn().await;
+    let mut other = stage.scrape.open(target(&mut stage.writer, "small", small.address, Scheme::Http));
+    assert!(stage.scrape.scrape(&mut other).await);
+    let endpoint = stage.slot.target().endpoint();
+    let fetched = stage.scrape.fetcher.fetch(endpoint, &mut None).await.unwrap();
+    tokio::time::pause();
+    let error = stage.scrape.read(&stage.slot, fetched, Instant::now()).await.unwrap_err();
+    tokio::time::resume();
+    assert_eq!(error.kind, FailureKind::Timeout);
+    assert_eq!(error.message, "timed out after 10s while waiting for a turn behind other large pages");
+    drop(turn);
+    assert_eq!(stage.scrape().await.failure, None);
+    assert_eq!(stage.value("messages"), Some(7.0));
+}
