@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const KEPT: usize = 16;
 /// Bytes that a kept buffer may hold; a larger one is given back to the allocator.
 const KEPT_BYTES: usize = 256 << 10;
-/// What a buffer first grows to when nobody says how long the page is.
+/// What a buffer first grows to, unless less is enough.
 const FIRST_BYTES: usize = 16 << 10;
 /// Bytes in one permit of the budget.
 const UNIT: usize = 1024;
@@ -56,6 +56,11 @@ pub(crate) struct Lease {
 // === impl Budget ===
 
 impl Budget {
+    #[cfg(test)]
+    pub(crate) fn available_bytes(&self) -> usize {
+        self.0.available_permits() * UNIT
+    }
+
     pub(crate) fn new(bytes: usize) -> Self {
         Self(Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))))
     }
@@ -72,6 +77,9 @@ impl Budget {
 impl Buffer {
     /// Makes room for `len` bytes in all, waiting while other pages have the memory. Never more than `limit`, as long
     /// as `len` is not.
+    ///
+    /// Buffers double, so they hold no more than twice what they were given. Full ones that all want more wait for
+    /// each other: whoever waits does so within a deadline, and with it gives back what it has.
     pub(crate) async fn make_room(&mut self, len: usize, limit: usize, budget: &Budget) {
         let held = self.permit.as_ref().map_or(0, |permit| permit.num_permits() * UNIT);
         if len <= held.min(self.bytes.capacity()) {
@@ -156,6 +164,29 @@ mod tests {
         timeout(wait, second.workspace.page.make_room(1, LIMIT, &budget)).await.unwrap_err();
         drop(first);
         timeout(wait, second.workspace.page.make_room(1, LIMIT, &budget)).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pages_that_wait_for_each_other_end_at_their_deadline() {
+        let budget = Budget::new(LIMIT);
+        let grow = |deadline| {
+            let mut buffer = Buffer::default();
+            let budget = &budget;
+            async move {
+                let fill = async {
+                    for len in (1..=LIMIT).step_by(1000) {
+                        buffer.make_room(len, LIMIT, budget).await;
+                        buffer.bytes.resize(len, b'x');
+                        assert!(buffer.bytes.capacity() <= FIRST_BYTES.max(2 * len), "{len}");
+                        tokio::task::yield_now().await;
+                    }
+                };
+                timeout(Duration::from_secs(deadline), fill).await.is_ok()
+            }
+        };
+        // The first to give up leaves the other one all it needs.
+        assert_eq!(tokio::join!(grow(1), grow(2)), (false, true));
+        assert_eq!(budget.available_bytes(), LIMIT);
     }
 
     #[tokio::test]

@@ -57,7 +57,7 @@ pub(crate) struct Fetcher {
     headers: HeaderMap,
     http: http1::Builder,
     tls: Arc<ClientConfig>,
-    budget: Budget,
+    pub(crate) budget: Budget,
     pool: Pool,
     clock: Clock,
 }
@@ -223,18 +223,17 @@ impl Fetcher {
         fail: &impl Fn(&hyper::Error) -> ScrapeError,
     ) -> Result<(), ScrapeError> {
         let page = &mut lease.workspace.page;
-        // What is declared was checked against the limit; nothing is declared as zero.
-        let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-        if declared > 0 {
-            page.make_room(declared, self.body_limit, &self.budget).await;
-        }
+        // What a pod announces gives it no memory, only what it sends: pods that announce much and send nothing would
+        // otherwise have all the memory there is.
+        let announced = body.size_hint().exact().and_then(|len| usize::try_from(len).ok());
+        let most = announced.map_or(self.body_limit, |len| len.min(self.body_limit));
         while let Some(frame) = exchange.drive(body.frame()).await {
             let Ok(data) = frame.map_err(|error| fail(&error))?.into_data() else { continue };
             let len = page.bytes.len().saturating_add(data.len());
             if len > self.body_limit {
                 return Err(ScrapeError::body_limit(self.body_limit));
             }
-            page.make_room(len, self.body_limit, &self.budget).await;
+            page.make_room(len, most, &self.budget).await;
             page.bytes.extend_from_slice(&data);
         }
         Ok(())

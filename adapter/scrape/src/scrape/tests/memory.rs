@@ -63,3 +63,24 @@ fn a_steady_scrape_keeps_nothing() {
     assert!(heap.bytes_current < 60_000, "{} bytes more after 100 scrapes", heap.bytes_current);
     assert!(stage.counts("scrape_pages_total{layout=\"known\"} 118"));
 }
+
+#[tokio::test]
+async fn a_page_that_is_only_announced_holds_no_memory() {
+    let pod = Pod::new(|mut stream, _| async move {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n#").await.unwrap();
+        std::future::pending().await
+    })
+    .await;
+    let mut stage = Stage::new(pod.address, &patient());
+    let budget = stage.scrape.fetcher.budget.clone();
+    let all = budget.available_bytes();
+    let mut scrape = Box::pin(stage.scrape());
+    while budget.available_bytes() == all {
+        assert!(futures::poll!(&mut scrape).is_pending());
+        tokio::task::yield_now().await;
+    }
+    let held = all - budget.available_bytes();
+    assert!(held <= 16 << 10, "{held} bytes are held for one that came");
+    drop(scrape);
+    assert_eq!(budget.available_bytes(), all);
+}
