@@ -90,6 +90,9 @@ impl ScrapeError {
                 ),
             );
         }
+        if error.is_parse() && is_about_head(error) {
+            return Self::new(kind, format!("the answer's head is not valid: {}", tame(&error.to_string())));
+        }
         if error.is_parse() {
             let advice = match endpoint.scheme {
                 Scheme::Http => "; if the port speaks TLS, set prometheus.io/scheme to https",
@@ -198,6 +201,14 @@ impl ScrapeError {
     pub(crate) fn bug() -> Self {
         Self::new(FailureKind::Page, "reading the page failed because of a bug in podgauge; please report it")
     }
+}
+
+/// Whether a first line as of HTTP/1 was there, and what came after it was wrong. The HTTP library tells only its text
+/// apart.
+fn is_about_head(error: &hyper::Error) -> bool {
+    let text = error.to_string();
+    error.is_parse_status()
+        || ["HTTP header", "content-length", "transfer-encoding"].iter().any(|what| text.contains(what))
 }
 
 /// A location without its query and whoever it names before the host.

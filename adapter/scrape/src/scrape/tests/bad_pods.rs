@@ -30,6 +30,21 @@ async fn answers_that_are_no_page() {
         (b"\x15\x03\x03\x00\x02\x02\x46".into(), protocol, not_http.into()),
         (noise.clone(), protocol, not_http.into()),
         (PAGE.into(), protocol, not_http.into()),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\na 1\n".into(),
+            protocol,
+            "the answer's head is not valid: invalid content-length parsed".into(),
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\na 1\n".into(),
+            protocol,
+            "the answer's head is not valid: invalid content-length parsed".into(),
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nno header\r\n\r\na 1\n".into(),
+            protocol,
+            "the answer's head is not valid: invalid HTTP header parsed".into(),
+        ),
         (b"".into(), protocol, cut_off.into()),
         (b"HTTP/1.1 200 OK\r\nContent-".into(), protocol, cut_off.into()),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na 1\n".into(), protocol, cut_off.into()),
