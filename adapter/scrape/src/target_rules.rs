@@ -11,7 +11,7 @@
 //!
 //! Everything else is a [`WhyNot`] whose text says what to change.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::uri::PathAndQuery;
 use podgauge_store::{Endpoint, Scheme, WhyNot};
@@ -28,6 +28,16 @@ pub(crate) struct TargetRules {
     /// The most targets of one pod.
     pub(crate) targets_per_pod: usize,
 }
+
+/// Services of clouds for their machines that are not link-local: who asks them is told the machine's secrets. No pod
+/// has such an address; that the kubelet alone sets a pod's address is no reason to rely on it.
+const METADATA: [(IpAddr, &str); 5] = [
+    (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)), "the metadata service of AWS"),
+    (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)), "the credential service of AWS"),
+    (IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)), "the metadata service of Google Cloud"),
+    (IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), "the metadata service of Alibaba Cloud"),
+    (IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)), "the host service of Azure"),
+];
 
 /// Bytes of a path and its query. Longer ones are some mistake.
 const PATH_BYTES: usize = 1024;
@@ -51,7 +61,11 @@ impl TargetRules {
         if pod.phase.as_deref() != Some("Running") {
             return Err(WhyNot::Phase(pod.phase.as_deref().unwrap_or("unknown").into()));
         }
-        let address = pod.ip.as_deref().and_then(|ip| ip.parse().ok()).ok_or(WhyNot::NoAddress)?;
+        let ip = pod.ip.as_deref().filter(|ip| !ip.is_empty()).ok_or(WhyNot::NoAddress)?;
+        let address = ip.parse().map_err(|_| {
+            let what = format!("its address (status.podIP) is {}, which is no IP address", quoted(ip));
+            WhyNot::ForbiddenAddress(what.into())
+        })?;
         self.check_address(address, pod).map_err(|what| WhyNot::ForbiddenAddress(what.into()))?;
         let scheme = scheme(pod.annotations.scheme.as_deref())?;
         let path = path(pod.annotations.path.as_deref())?;
@@ -78,8 +92,7 @@ impl TargetRules {
     /// Keeps scrapes away from everything that is not the pod's own: what may patch a pod shall not be able to make
     /// us ask the node, the cloud's metadata service or ourselves.
     fn check_address(&self, address: IpAddr, pod: &Facts) -> Result<(), String> {
-        // An IPv4 address in IPv6 clothes is judged, and later connected to, as what it is.
-        let plain = address.to_canonical();
+        let plain = plain(address);
         let refuse = |what| Err(format!("its address {address} is {what}, which is never scraped"));
         let unless =
             |what, flag| Err(format!("its address {address} is {what}, which is scraped only with {flag}"));
@@ -95,6 +108,9 @@ impl TargetRules {
         if plain.is_multicast() {
             return refuse("multicast");
         }
+        if let Some((_, whose)) = METADATA.iter().find(|(metadata, _)| *metadata == plain) {
+            return refuse(whose);
+        }
         match plain {
             IpAddr::V4(v4) if v4.is_link_local() => return refuse("link-local"),
             IpAddr::V6(v6) if v6.is_unicast_link_local() => return refuse("link-local"),
@@ -102,14 +118,28 @@ impl TargetRules {
             IpAddr::V4(v4) if v4.octets().first() == Some(&0) => return refuse("of this host"),
             _ => {}
         }
-        let is_nodes =
-            pod.host_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()).map(|ip| ip.to_canonical())
-                == Some(plain);
+        let host = pod.host_ip.as_deref().and_then(|ip| ip.parse().ok()).map(self::plain);
+        let is_nodes = host == Some(plain);
         if is_nodes && !self.allow_node_addresses {
             return unless("its node's (hostNetwork)", flag::ALLOW_NODE_ADDRESSES);
         }
         Ok(())
     }
+}
+
+/// The IPv4 address that an IPv6 address stands for, so that it is judged as what it leads to; any other address as it
+/// is.
+fn plain(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address else { return address };
+    let stands_for = match v6.segments() {
+        // Not compatible addresses, but unspecified and loopback.
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
+        // IPv4-compatible (RFC 4291, 2.5.5.1), IPv4-mapped (2.5.5.2), and NAT64 (RFC 6052, 2.1).
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some((high, low)),
+        _ => None,
+    };
+    stands_for
+        .map_or(address, |(high, low)| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into())
 }
 
 fn scheme(annotation: Option<&str>) -> Result<Scheme, WhyNot> {

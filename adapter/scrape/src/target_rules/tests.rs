@@ -16,6 +16,15 @@ fn pod() -> Facts {
     }
 }
 
+/// With the query, which an endpoint does not show.
+fn url(endpoint: &Endpoint) -> String {
+    let scheme = match endpoint.scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+    };
+    format!("{scheme}://{}{}", std::net::SocketAddr::new(endpoint.address, endpoint.port), endpoint.path)
+}
+
 #[track_caller]
 fn check_with(rules: &TargetRules, change: impl FnOnce(&mut Facts), expected: Result<&[&str], &str>) {
     let mut pod = pod();
@@ -23,7 +32,7 @@ fn check_with(rules: &TargetRules, change: impl FnOnce(&mut Facts), expected: Re
     let found = rules.endpoints(&pod);
     match (&found, expected) {
         (Ok(endpoints), Ok(expected)) => {
-            let endpoints: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
+            let endpoints: Vec<String> = endpoints.iter().map(url).collect();
             assert_eq!(endpoints, expected);
         }
         (Err(why), Err(expected)) => assert_eq!(why.to_string(), expected),
@@ -54,7 +63,11 @@ fn the_pod_must_run() {
     check(|pod| pod.phase = Some("Pending".into()), Err("its phase is Pending, not Running"));
     check(|pod| pod.phase = None, Err("its phase is unknown, not Running"));
     check(|pod| pod.ip = None, Err("it has no IP address yet"));
-    check(|pod| pod.ip = Some("somewhere".into()), Err("it has no IP address yet"));
+    check(|pod| pod.ip = Some("".into()), Err("it has no IP address yet"));
+    check(
+        |pod| pod.ip = Some("10.0.0.1:80\n".into()),
+        Err("its address (status.podIP) is \"10.0.0.1:80 \", which is no IP address"),
+    );
 }
 
 #[test]
@@ -155,6 +168,23 @@ fn addresses() {
         ("169.254.169.254", Some("link-local, which is never scraped")),
         ("::ffff:169.254.169.254", Some("link-local, which is never scraped")),
         ("fe80::1", Some("link-local, which is never scraped")),
+        ("::ffff:169.254.170.2", Some("link-local, which is never scraped")),
+        ("::169.254.169.254", Some("link-local, which is never scraped")),
+        ("64:ff9b::169.254.169.254", Some("link-local, which is never scraped")),
+        ("::127.0.0.1", Some(loopback)),
+        ("64:ff9b::127.0.0.1", Some(loopback)),
+        ("64:ff9b::192.168.1.17", Some(nodes)),
+        ("64:ff9b::10.0.0.1", None),
+        ("::2", Some("of this host, which is never scraped")),
+        ("64:ff9b::", Some("unspecified, which is never scraped")),
+        ("fd00:ec2::254", Some("the metadata service of AWS, which is never scraped")),
+        ("fd00:ec2::23", Some("the credential service of AWS, which is never scraped")),
+        ("fd20:ce::254", Some("the metadata service of Google Cloud, which is never scraped")),
+        ("100.100.100.200", Some("the metadata service of Alibaba Cloud, which is never scraped")),
+        ("64:ff9b::100.100.100.200", Some("the metadata service of Alibaba Cloud, which is never scraped")),
+        ("168.63.129.16", Some("the host service of Azure, which is never scraped")),
+        ("100.100.100.201", None),
+        ("fd00:ec2::253", None),
         ("224.0.0.1", Some("multicast, which is never scraped")),
         ("ff02::1", Some("multicast, which is never scraped")),
         ("0.0.0.0", Some("unspecified, which is never scraped")),
@@ -165,9 +195,9 @@ fn addresses() {
         ("::ffff:192.168.1.17", Some(nodes)),
     ];
     for (ip, refused) in cases {
-        let refused = refused.map(|what| format!("its address {ip} is {what}"));
+        let refused = refused.map(|what| format!("its address {} is {what}", ip.parse::<IpAddr>().unwrap()));
         let endpoint = if ip.contains(':') {
-            format!("http://[{ip}]:8080/metrics")
+            format!("http://[{}]:8080/metrics", ip.parse::<Ipv6Addr>().unwrap())
         } else {
             format!("http://{ip}:8080/metrics")
         };
