@@ -62,15 +62,18 @@ impl Authenticator {
     /// Goes as far as memory goes.
     ///
     /// # Errors
-    /// 401 when a credential was presented that names nobody.
+    /// 401 when a credential was presented that names nobody, as far as is remembered.
     pub(crate) fn without_asking(&self, peer: &Peer, headers: &HeaderMap) -> Result<Known, Status> {
         let refused = match self.by_certificate(peer, headers) {
             Ok(Some(user)) => return Ok(Known::User(user)),
             Ok(None) => None,
             Err(status) => Some(status),
         };
-        match (bearer_token(headers).filter(|_| self.tokens.is_some()), refused) {
-            (Some(token), refused) => Ok(Known::Token(token.to_owned(), refused)),
+        match (bearer_token(headers).zip(self.tokens.as_ref()), refused) {
+            (Some((token, tokens)), refused) => match tokens.remembered(token) {
+                Some(reviewed) => self.reviewed(reviewed, refused).map(Known::User),
+                None => Ok(Known::Token(token.to_owned(), refused)),
+            },
             (None, Some(status)) => {
                 self.metrics.attempt("certificate", "failure");
                 Err(status)
@@ -90,18 +93,7 @@ impl Authenticator {
         // A token is only ever `Known::Token` with somebody to ask.
         let Some(tokens) = &self.tokens else { return Ok(Arc::new(User::anonymous())) };
         match tokens.review(token).await {
-            Ok(Ok(user)) => {
-                self.metrics.attempt("token", "success");
-                Ok(user)
-            }
-            Ok(Err(token::Refused)) => {
-                self.metrics.attempt("token", "failure");
-                Err(refused.unwrap_or_else(|| {
-                    unauthorized(
-                        "the cluster does not accept the bearer token: it is wrong, expired or revoked",
-                    )
-                }))
-            }
+            Ok(reviewed) => self.reviewed(reviewed, refused),
             Err(error) => {
                 self.metrics.attempt("token", "error");
                 Err(Status::new(
@@ -110,6 +102,20 @@ impl Authenticator {
                 ))
             }
         }
+    }
+
+    fn reviewed(
+        &self,
+        reviewed: Result<Arc<User>, token::Refused>,
+        refused: Option<Status>,
+    ) -> Result<Arc<User>, Status> {
+        let result = if reviewed.is_ok() { "success" } else { "failure" };
+        self.metrics.attempt("token", result);
+        reviewed.map_err(|token::Refused| {
+            refused.unwrap_or_else(|| {
+                unauthorized("the cluster does not accept the bearer token: it is wrong, expired or revoked")
+            })
+        })
     }
 
     fn by_certificate(&self, peer: &Peer, headers: &HeaderMap) -> Result<Option<Arc<User>>, Status> {

@@ -31,6 +31,14 @@ pub(crate) struct Authorizer {
     metrics: Metrics,
 }
 
+/// What only the cluster can say.
+#[derive(Debug)]
+pub(crate) struct Question {
+    spec: SubjectAccessReviewSpec,
+    /// What it is remembered by.
+    text: Vec<u8>,
+}
+
 struct Asks {
     reviewer: Reviewer,
     cache: ReviewCache<(), Arc<str>>,
@@ -63,38 +71,51 @@ impl Authorizer {
         })
     }
 
+    /// Goes as far as memory goes: `None` when the caller may, otherwise what to [`ask`](Self::ask).
+    ///
     /// # Errors
-    /// 403 when the caller may not, 500 when the cluster gave no answer.
-    pub(crate) async fn authorize(&self, user: &User, info: &RequestInfo) -> Result<(), Status> {
+    /// 403 when the caller may not.
+    pub(crate) fn without_asking(&self, user: &User, info: &RequestInfo) -> Result<Option<Question>, Status> {
         if user.is_master() {
             self.metrics.decision(true, "privileged");
-            return Ok(());
+            return Ok(None);
         }
         if self.is_open(info) {
             self.metrics.decision(true, "path");
-            return Ok(());
+            return Ok(None);
         }
         let Some(asks) = &self.asks else {
             self.metrics.decision(false, "none");
             return Err(forbidden(user, info, "this server has no cluster to ask"));
         };
         let spec = spec(user, info);
-        let question = serde_json::to_vec(&spec).unwrap_or_default();
+        let text = serde_json::to_vec(&spec).unwrap_or_default();
+        match asks.cache.remembered(&text) {
+            Some(decision) => self.decided(decision, "cache", user, info).map(|()| None),
+            None => Ok(Some(Question { spec, text })),
+        }
+    }
+
+    /// Asks the cluster.
+    ///
+    /// # Errors
+    /// 403 when the caller may not, 500 when the cluster gave no answer.
+    pub(crate) async fn ask(
+        &self,
+        question: Question,
+        user: &User,
+        info: &RequestInfo,
+    ) -> Result<(), Status> {
+        // A question only ever arises with somebody to ask.
+        let Some(asks) = &self.asks else { return Err(forbidden(user, info, "")) };
+        let Question { spec, text } = question;
         let ask = || {
             let reviewer = asks.reviewer.clone();
             async move { ask(&reviewer, spec).await }
         };
-        let (outcome, remembered) = asks.cache.get(&question, ask).await;
-        let source = if remembered { "cache" } else { "review" };
+        let (outcome, remembered) = asks.cache.get(&text, ask).await;
         match outcome {
-            Ok(Ok(())) => {
-                self.metrics.decision(true, source);
-                Ok(())
-            }
-            Ok(Err(reason)) => {
-                self.metrics.decision(false, source);
-                Err(forbidden(user, info, &reason))
-            }
+            Ok(decision) => self.decided(decision, if remembered { "cache" } else { "review" }, user, info),
             Err(error) => {
                 self.metrics.decision(false, "error");
                 Err(Status::new(
@@ -103,6 +124,17 @@ impl Authorizer {
                 ))
             }
         }
+    }
+
+    fn decided(
+        &self,
+        decision: Result<(), Arc<str>>,
+        source: &'static str,
+        user: &User,
+        info: &RequestInfo,
+    ) -> Result<(), Status> {
+        self.metrics.decision(decision.is_ok(), source);
+        decision.map_err(|reason| forbidden(user, info, &reason))
     }
 }
 

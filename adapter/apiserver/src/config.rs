@@ -64,7 +64,8 @@ pub enum TlsVersion {
 #[derive(Clone, Debug)]
 pub struct LimitsConfig {
     /// `--max-requests-inflight`: requests being answered at once; more are refused with 429. Probes and
-    /// callers in `system:masters` are exempt, as upstream. Default 400.
+    /// callers in `system:masters` are exempt, as upstream; who waits for the cluster is counted by the
+    /// two `reviews_in_flight` instead. Default 400.
     pub max_requests_in_flight: usize,
     /// `--request-timeout`: the longest that a request may take; a `timeout` parameter can only shorten it.
     /// Default 60 s.
@@ -119,6 +120,9 @@ pub struct AuthenticationConfig {
     pub token_cache_ttl: Duration,
     /// Tokens remembered, and as many refused ones. Default 8192.
     pub token_cache_size: usize,
+    /// `--authentication-token-webhook-inflight`: requests at once that wait for a token's review, or are
+    /// anonymous and wait for an access review; more are refused with 429. Default 100.
+    pub reviews_in_flight: usize,
     /// How the cluster is asked.
     pub review: ReviewConfig,
 }
@@ -153,6 +157,9 @@ pub struct AuthorizationConfig {
     pub deny_cache_ttl: Duration,
     /// Decisions remembered, of each kind. Default 8192.
     pub cache_size: usize,
+    /// `--authorization-webhook-inflight`: requests of known callers at once that wait for an access
+    /// review; more are refused with 429. Default 100.
+    pub reviews_in_flight: usize,
     /// How the cluster is asked.
     pub review: ReviewConfig,
 }
@@ -231,6 +238,7 @@ impl Default for AuthenticationConfig {
             lookup_timeout: Duration::from_secs(10),
             token_cache_ttl: Duration::from_secs(10),
             token_cache_size: 8192,
+            reviews_in_flight: 100,
             review: ReviewConfig::default(),
         }
     }
@@ -263,6 +271,7 @@ impl Default for AuthorizationConfig {
             allow_cache_ttl: Duration::from_secs(10),
             deny_cache_ttl: Duration::from_secs(10),
             cache_size: 8192,
+            reviews_in_flight: 100,
             review: ReviewConfig::default(),
         }
     }

@@ -7,10 +7,7 @@ use std::{
 };
 
 use http::{Method, StatusCode, Version, request::Parts};
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::{self, Instant},
-};
+use tokio::time::{self, Instant};
 
 use crate::{
     api::Query,
@@ -19,6 +16,7 @@ use crate::{
     config::LimitsConfig,
     go_duration,
     metrics::Metrics,
+    pools::{Permit, Pool, Pools},
     request_info::RequestInfo,
     respond::{self, Reply},
     routes::{Asked, Routes},
@@ -33,7 +31,7 @@ pub(crate) struct Handler {
     authz: Authorizer,
     routes: Routes,
     limits: LimitsConfig,
-    permits: Semaphore,
+    pools: Pools,
     metrics: Metrics,
 }
 
@@ -58,10 +56,10 @@ impl Handler {
         authz: Authorizer,
         routes: Routes,
         limits: LimitsConfig,
+        pools: Pools,
         metrics: Metrics,
     ) -> Self {
-        let permits = Semaphore::new(limits.max_requests_in_flight.min(Semaphore::MAX_PERMITS));
-        Self { authn, authz, routes, limits, permits, metrics }
+        Self { authn, authz, routes, limits, pools, metrics }
     }
 
     pub(crate) async fn handle(&self, peer: &Peer, head: &Parts) -> Handled {
@@ -120,21 +118,24 @@ impl Handler {
         {
             trace.verb = attributes.verb;
         }
-        // A permit covers all waiting and all work for ordinary callers; who needs neither lookup nor
-        // permission is answered however many others wait.
-        let mut permit = None;
+        // Permits to wait are let go before the permit to answer is taken: who waits for the cluster keeps
+        // nobody from being answered.
         let user = match self.authn.without_asking(peer, &head.headers)? {
             Known::User(user) => user,
             Known::Token(token, refused) => {
-                permit = Some(self.permit()?);
+                let _waiting = self.permit(&self.pools.strangers)?;
                 self.authn.by_token(&token, refused).await?
             }
         };
         trace.is_anonymous = user.is_anonymous();
-        if permit.is_none() && !user.is_master() && !self.authz.is_open(&info) {
-            permit = Some(self.permit()?);
+        if let Some(question) = self.authz.without_asking(&user, &info)? {
+            let is_stranger = user.is_anonymous();
+            let _waiting =
+                self.permit(if is_stranger { &self.pools.strangers } else { &self.pools.access })?;
+            self.authz.ask(question, &user, &info).await?;
         }
-        self.authz.authorize(&user, &info).await?;
+        let is_exempt = user.is_master() || self.authz.is_open(&info);
+        let permit = if is_exempt { None } else { Some(self.permit(&self.pools.answers)?) };
         let answered = self.routed(route, head, target, &info, &user);
         drop(permit);
         answered
@@ -159,16 +160,9 @@ impl Handler {
         })
     }
 
-    fn permit(&self) -> Result<SemaphorePermit<'_>, Status> {
-        self.permits.try_acquire().map_err(|_| {
+    fn permit(&self, pool: &Pool) -> Result<Permit, Status> {
+        pool.take().inspect_err(|_| {
             self.metrics.shed.inc();
-            Status::new(
-                Reason::TooManyRequests,
-                format!(
-                    "too many requests: {} are in flight (--max-requests-inflight); try again later",
-                    self.limits.max_requests_in_flight
-                ),
-            )
         })
     }
 }

@@ -36,6 +36,7 @@ mod handler;
 mod metrics;
 mod negotiate;
 mod openapi;
+mod pools;
 mod pretty;
 pub mod probes;
 mod reload;

@@ -31,6 +31,7 @@ use crate::{
     connection::{self, Shared},
     handler::Handler,
     metrics::Metrics,
+    pools::Pools,
     probes::{Check, Probes},
     reload,
     routes::{MetricsPage, Routes},
@@ -113,6 +114,7 @@ impl Server {
     /// When any of that fails: a server that cannot serve does not start.
     pub fn build(config: Config, parts: Parts, registry: &mut Registry) -> Result<Self, BuildError> {
         let metrics = Metrics::register(registry);
+        let pools = Pools::new(&config);
         if let Some(twice) = duplicate(&parts.apis) {
             return Err(BuildError::Duplicate(twice));
         }
@@ -141,7 +143,7 @@ impl Server {
         let is_draining = Arc::new(AtomicBool::new(false));
         let probes = with_own_checks(parts.probes, readiness.clone(), is_draining.clone());
         let routes = Routes::new(&parts.apis, &config.title, &config.version, probes, parts.metrics_page);
-        let handler = Handler::new(authn, authz, routes, config.limits.clone(), metrics.clone());
+        let handler = Handler::new(authn, authz, routes, config.limits.clone(), pools, metrics.clone());
 
         let address = SocketAddr::new(config.serving.bind_address, config.serving.secure_port);
         let (listener, local_addr) = bind(address).map_err(|source| BuildError::Bind { address, source })?;

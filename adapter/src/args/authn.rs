@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::ArgAction;
 use podgauge_apiserver::{AuthenticationConfig, AuthorizationConfig, RequestHeaderConfig};
 
-use super::units::duration;
+use super::{serving::at_least_one, units::duration};
 
 /// Who may ask.
 #[derive(Debug, clap::Args)]
@@ -46,6 +46,10 @@ pub(super) struct AuthArgs {
     /// The most token reviews that are remembered, and as many refusals.
     #[arg(long, value_name = "COUNT", default_value_t = 8192)]
     authentication_token_webhook_cache_size: usize,
+    /// The most requests at one time that wait for a token's review, or are anonymous and wait for an access review;
+    /// more are refused with 429.
+    #[arg(long, value_name = "COUNT", default_value = "100", value_parser = at_least_one())]
+    authentication_token_webhook_inflight: usize,
     /// Paths that everybody may read.
     #[arg(long, value_name = "PATHS", value_delimiter = ',', default_value = "/healthz,/readyz,/livez")]
     authorization_always_allow_paths: Vec<String>,
@@ -58,6 +62,9 @@ pub(super) struct AuthArgs {
     /// The most permissions that are remembered, and as many refusals.
     #[arg(long, value_name = "COUNT", default_value_t = 8192)]
     authorization_webhook_cache_size: usize,
+    /// The most requests of known callers at one time that wait for an access review; more are refused with 429.
+    #[arg(long, value_name = "COUNT", default_value = "100", value_parser = at_least_one())]
+    authorization_webhook_inflight: usize,
 }
 
 // === impl AuthArgs ===
@@ -87,6 +94,7 @@ impl AuthArgs {
             tolerate_lookup_failure: self.authentication_tolerate_lookup_failure,
             token_cache_ttl: self.authentication_token_webhook_cache_ttl,
             token_cache_size: self.authentication_token_webhook_cache_size,
+            reviews_in_flight: self.authentication_token_webhook_inflight,
             ..AuthenticationConfig::default()
         })
     }
@@ -98,6 +106,7 @@ impl AuthArgs {
             allow_cache_ttl: self.authorization_webhook_cache_authorized_ttl,
             deny_cache_ttl: self.authorization_webhook_cache_unauthorized_ttl,
             cache_size: self.authorization_webhook_cache_size,
+            reviews_in_flight: self.authorization_webhook_inflight,
             ..AuthorizationConfig::default()
         }
     }

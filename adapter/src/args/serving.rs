@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{ArgAction, ValueEnum};
+use clap::{ArgAction, ValueEnum, builder::RangedU64ValueParser};
 use podgauge_apiserver::{LimitsConfig, TlsVersion};
 
 use super::units::{bytes, duration};
@@ -77,6 +77,11 @@ enum MinVersion {
     Tls12,
     #[value(name = "VersionTLS13")]
     Tls13,
+}
+
+/// Of what is refused altogether without a single one.
+pub(super) fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 // === impl ServingArgs ===

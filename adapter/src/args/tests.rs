@@ -41,7 +41,8 @@ fn flags_of_the_field_are_understood() {
                --requestheader-allowed-names=x,y --client-ca-file=d --tls-cert-file=e --tls-private-key-file=f \
                --tls-min-version=VersionTLS13 --max-requests-inflight=10 --request-timeout=30s \
                --http2-max-streams-per-connection=50 --shutdown-delay-duration=5s -v=4 --logging-format=json \
-               --authorization-always-allow-paths=/livez";
+               --authorization-always-allow-paths=/livez \
+               --authentication-token-webhook-inflight=7 --authorization-webhook-inflight=8";
     let config = config(all).unwrap();
     assert_eq!(config.serving.secure_port, 4443);
     assert!(!config.serving.http2);
@@ -49,6 +50,8 @@ fn flags_of_the_field_are_understood() {
     assert_eq!(config.authentication.request_header.unwrap().allowed_names, ["x", "y"]);
     assert_eq!(config.authorization.always_allow_paths, ["/livez"]);
     assert_eq!(config.limits.max_requests_in_flight, 10);
+    assert_eq!(config.authentication.reviews_in_flight, 7);
+    assert_eq!(config.authorization.reviews_in_flight, 8);
     assert_eq!(
         self::config("--lister-kubeconfig=k").unwrap().cluster.authorization.unwrap().to_str(),
         Some("k")

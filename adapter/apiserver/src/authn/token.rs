@@ -41,6 +41,11 @@ impl Tokens {
         })
     }
 
+    /// What the cluster said of the token a short while ago.
+    pub(crate) fn remembered(&self, token: &str) -> Option<Result<Arc<User>, Refused>> {
+        self.cache.remembered(token.as_bytes())
+    }
+
     pub(crate) async fn review(&self, token: &str) -> Outcome<Arc<User>, Refused> {
         let ask = || {
             let reviewer = self.reviewer.clone();

@@ -71,6 +71,11 @@ where
         })
     }
 
+    /// What is remembered for `question`.
+    pub(crate) fn remembered(&self, question: &[u8]) -> Option<Result<T, F>> {
+        lock(&self.state).remembered(&self.key_of(question), Instant::now())
+    }
+
     /// The outcome for `question`, and whether it was remembered.
     ///
     /// `ask` is called when nobody has asked the same within the lifetime; it goes on as long as
@@ -79,16 +84,11 @@ where
     where
         A: Future<Output = Outcome<T, F>> + Send + 'static,
     {
-        let mut key = Key::default();
-        key.copy_from_slice(hmac::sign(&self.key, question).as_ref());
+        let key = self.key_of(question);
         let asked = {
             let mut state = lock(&self.state);
-            let now = Instant::now();
-            if let Some(answer) = state.answers.get(&key, now) {
-                return (Ok(Ok(answer)), true);
-            }
-            if let Some(refusal) = state.refusals.get(&key, now) {
-                return (Ok(Err(refusal)), true);
+            if let Some(outcome) = state.remembered(&key, Instant::now()) {
+                return (Ok(outcome), true);
             }
             match state.asked.get(&key).and_then(WeakShared::upgrade) {
                 Some(asked) => asked,
@@ -105,6 +105,12 @@ where
             }
         };
         (asked.await, false)
+    }
+
+    fn key_of(&self, question: &[u8]) -> Key {
+        let mut key = Key::default();
+        key.copy_from_slice(hmac::sign(&self.key, question).as_ref());
+        key
     }
 
     #[cfg(test)]
@@ -135,6 +141,15 @@ async fn remember<T: Clone, F: Clone>(
 /// Nothing that runs under the lock leaves the state half-changed.
 fn lock<S>(state: &Mutex<S>) -> MutexGuard<'_, S> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// === impl State ===
+
+impl<T: Clone, F: Clone> State<T, F> {
+    fn remembered(&self, key: &Key, now: Instant) -> Option<Result<T, F>> {
+        let answer = self.answers.get(key, now).map(Ok);
+        answer.or_else(|| self.refusals.get(key, now).map(Err))
+    }
 }
 
 // === impl Expiring ===

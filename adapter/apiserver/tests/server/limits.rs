@@ -15,33 +15,62 @@ async fn ends(connection: Connection) {
     timeout(SOON, connection.ended).await.expect("the connection ends").unwrap().ok();
 }
 
+/// The cluster hangs: who waits for it takes nothing from those who are known.
 #[tokio::test]
-async fn requests_in_flight() {
-    let server = start(|config| config.limits.max_requests_in_flight = 2).await;
+async fn waiting_for_the_cluster() {
+    let server = start(|config| {
+        config.authentication.reviews_in_flight = 2;
+        config.authorization.reviews_in_flight = 2;
+        config.limits.max_requests_in_flight = 2;
+    })
+    .await;
+    let known = |user: &'static str| [("x-remote-user", user)];
+    let token = [("authorization", "Bearer token-of-plain")];
+    assert_eq!(server.front_proxy().get("/apis", &known("plain")).await.code, 200);
+    assert_eq!(server.nobody().get("/apis", &token).await.code, 200);
+
     let slow = |token: &'static str| {
         let dial = server.nobody();
         tokio::spawn(async move { dial.get("/apis", &[("authorization", token)]).await })
     };
-    let waiting = [slow("Bearer token-of-slow#1"), slow("Bearer token-of-slow#2")];
+    let strangers = [slow("Bearer token-of-slow#1"), slow("Bearer token-of-slow#2")];
     eventually("two reviews", || async { server.metric("apiserver_requests_in_flight") == 2.0 }).await;
 
     let shed = server.nobody().get("/apis", &[("authorization", "Bearer token-of-slow#3")]).await;
     assert_eq!((shed.code, shed.json()["reason"].as_str()), (429, Some("TooManyRequests")));
+    assert!(shed.body.contains("2 are in flight (--authentication-token-webhook-inflight)"), "{shed:?}");
     assert_eq!(shed.header("retry-after"), "", "client-go would hold its worker");
-    assert_eq!(server.front_proxy().get("/apis", &[("x-remote-user", "plain")]).await.code, 429);
-    assert_eq!(server.metric("apiserver_requests_shed_total"), 2.0);
+    assert_eq!(server.nobody().get("/apis", &[]).await.code, 429, "anonymous, and nothing is remembered");
 
-    // Who needs no lookup is answered all the same.
+    // A known caller about whom the cluster has to be asked has room, until others like it have it all.
+    assert_eq!(server.front_proxy().get("/apis", &known("denied")).await.code, 403);
+    let callers = ["slow-1", "slow-2"].map(|user| {
+        let dial = server.front_proxy();
+        tokio::spawn(async move { dial.get("/apis", &known(user)).await })
+    });
+    eventually("two more", || async { server.metric("apiserver_requests_in_flight") == 4.0 }).await;
+    let shed = server.front_proxy().get("/apis", &known("new")).await;
+    assert_eq!(shed.code, 429);
+    assert!(shed.body.contains("2 are in flight (--authorization-webhook-inflight)"), "{shed:?}");
+    assert_eq!(server.metric("apiserver_requests_shed_total"), 3.0);
+
+    // Who is remembered, or needs no permission, is answered all the same.
+    assert_eq!(server.front_proxy().get("/apis", &known("plain")).await.code, 200);
+    assert_eq!(server.front_proxy().get("/apis", &known("denied")).await.code, 403);
+    assert_eq!(server.nobody().get("/apis", &token).await.code, 200);
     let master = [("x-remote-user", "m"), ("x-remote-group", "system:masters")];
     assert_eq!(server.front_proxy().get("/apis/gears.example.com/v1", &master).await.code, 200);
     assert_eq!(server.nobody().get("/healthz", &[]).await.code, 200);
 
-    // Both wait for the review of their token, and then for that of their access, which they share.
-    server.cluster.gate.add_permits(3);
-    for reply in waiting {
+    // The strangers, once known, have to wait for their permission like everybody.
+    server.cluster.gate.add_permits(2);
+    for reply in strangers {
+        assert_eq!(reply.await.unwrap().code, 429);
+    }
+    server.cluster.gate.add_permits(2);
+    for reply in callers {
         assert_eq!(reply.await.unwrap().code, 200);
     }
-    assert_eq!(server.front_proxy().get("/apis", &[("x-remote-user", "plain")]).await.code, 200);
 }
 
 #[tokio::test]

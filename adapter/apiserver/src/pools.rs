@@ -1,0 +1,69 @@
+//! How many requests may be under way at once, by what they wait for.
+//!
+//! Whoever waits for the cluster takes nothing from those who are answered from memory, and strangers,
+//! of whom there may be any number, take nothing from callers who are known.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    config::Config,
+    status::{Reason, Status},
+};
+
+/// The pools that a request takes permits from.
+pub(crate) struct Pools {
+    /// Requests that wait for the cluster to say who asks, or what somebody anonymous may.
+    pub(crate) strangers: Pool,
+    /// Requests that wait for the cluster to say what a known caller may.
+    pub(crate) access: Pool,
+    /// Requests that are being answered.
+    pub(crate) answers: Pool,
+}
+
+/// Permits for one kind of work.
+pub(crate) struct Pool {
+    permits: Arc<Semaphore>,
+    most: usize,
+    flag: &'static str,
+}
+
+/// What a request holds while it is under way.
+pub(crate) type Permit = OwnedSemaphorePermit;
+
+// === impl Pools ===
+
+impl Pools {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            strangers: Pool::new(
+                config.authentication.reviews_in_flight,
+                "--authentication-token-webhook-inflight",
+            ),
+            access: Pool::new(config.authorization.reviews_in_flight, "--authorization-webhook-inflight"),
+            answers: Pool::new(config.limits.max_requests_in_flight, "--max-requests-inflight"),
+        }
+    }
+}
+
+// === impl Pool ===
+
+impl Pool {
+    /// `flag` is what an administrator can turn.
+    fn new(most: usize, flag: &'static str) -> Self {
+        Self { permits: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))), most, flag }
+    }
+
+    /// # Errors
+    /// 429 when none is left.
+    pub(crate) fn take(&self) -> Result<Permit, Status> {
+        self.permits.clone().try_acquire_owned().map_err(|_| {
+            let (most, flag) = (self.most, self.flag);
+            Status::new(
+                Reason::TooManyRequests,
+                format!("too many requests: {most} are in flight ({flag}); try again later"),
+            )
+        })
+    }
+}
