@@ -63,9 +63,10 @@ pub enum TlsVersion {
 /// What a peer may use up.
 #[derive(Clone, Debug)]
 pub struct LimitsConfig {
-    /// `--max-requests-inflight`: requests being answered at once; more are refused with 429. Probes and
-    /// callers in `system:masters` are exempt, as upstream; who waits for the cluster is counted by the
-    /// two `reviews_in_flight` instead. Default 400.
+    /// `--max-requests-inflight`: requests being answered at once, each until its answer has been written
+    /// or its peer is gone; more are refused with 429. Callers in `system:masters` have as many of their
+    /// own. The open paths, whose answers are small, are exempt, as upstream; who waits for the cluster is
+    /// counted by the two `reviews_in_flight` instead. Default 400.
     pub max_requests_in_flight: usize,
     /// `--request-timeout`: the longest that a request may take; a `timeout` parameter can only shorten it.
     /// Default 60 s.

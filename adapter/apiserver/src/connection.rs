@@ -6,9 +6,7 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -26,7 +24,13 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::{authn::peer::Peer, config::LimitsConfig, handler::Handler, review::jitter};
+use crate::{
+    authn::peer::Peer,
+    body::{self, Body},
+    config::LimitsConfig,
+    handler::Handler,
+    review::jitter,
+};
 
 /// The least that hyper buffers.
 const MIN_BUFFER_BYTES: usize = 8 * 1024;
@@ -107,14 +111,15 @@ pub(crate) async fn serve(stream: TlsStream<TcpStream>, shared: Arc<Shared>) -> 
 }
 
 /// Bodies are never read: everything here is asked in the head.
-async fn answer(handler: &Handler, activity: &Activity, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(handler: &Handler, activity: &Activity, request: Request<Incoming>) -> Response<Body> {
     let _in_flight = InFlight::new(&activity.in_flight);
     let (head, _body) = request.into_parts();
     let handled = handler.handle(&activity.peer, &head).await;
     if handled.close {
         activity.leave.cancel();
     }
-    handled.reply.map(Full::new)
+    let permit = handled.permit;
+    handled.reply.map(|bytes| body::new(bytes, permit))
 }
 
 /// Runs the connection and decides when it goes.

@@ -35,9 +35,10 @@ pub(crate) struct Handler {
     metrics: Metrics,
 }
 
-/// A response, and whether its connection should go.
+/// A response, what it holds until it is written, and whether its connection should go.
 pub(crate) struct Handled {
     pub(crate) reply: Reply,
+    pub(crate) permit: Option<Permit>,
     pub(crate) close: bool,
 }
 
@@ -72,14 +73,14 @@ impl Handler {
             Ok(target) => self.within_time(peer, head, target, &mut trace).await,
             Err(status) => Err(status.clone()),
         };
-        let mut reply = outcome.unwrap_or_else(|status| respond::status(&status));
+        let (mut reply, permit) = outcome.unwrap_or_else(|status| (respond::status(&status), None));
         let query = target.as_ref().ok().map(|target| &target.query);
         respond::finish(&mut reply, &head.method, &head.headers, query);
         drop(in_flight);
         self.metrics.request(trace.verb, &trace.route, reply.status().as_u16(), started.elapsed());
         // As upstream: whoever is unknown does not keep an HTTP/2 connection with its many streams.
         let is_unknown = trace.is_anonymous || reply.status() == StatusCode::UNAUTHORIZED;
-        Handled { close: is_unknown && head.version == Version::HTTP_2, reply }
+        Handled { close: is_unknown && head.version == Version::HTTP_2, permit, reply }
     }
 
     async fn within_time(
@@ -88,7 +89,7 @@ impl Handler {
         head: &Parts,
         target: &Target,
         trace: &mut Trace,
-    ) -> Result<Reply, Status> {
+    ) -> Result<(Reply, Option<Permit>), Status> {
         let limit = time_limit(&target.query, self.limits.request_timeout)?;
         let answer = time::timeout(limit, self.answer(peer, head, target, trace));
         answer.await.unwrap_or_else(|_| {
@@ -108,7 +109,7 @@ impl Handler {
         head: &Parts,
         target: &Target,
         trace: &mut Trace,
-    ) -> Result<Reply, Status> {
+    ) -> Result<(Reply, Option<Permit>), Status> {
         let segments = target.segments();
         let route = self.routes.find(segments.as_deref());
         trace.route = route.label();
@@ -134,11 +135,13 @@ impl Handler {
                 self.permit(if is_stranger { &self.pools.strangers } else { &self.pools.access })?;
             self.authz.ask(question, &user, &info).await?;
         }
-        let is_exempt = user.is_master() || self.authz.is_open(&info);
-        let permit = if is_exempt { None } else { Some(self.permit(&self.pools.answers)?) };
-        let answered = self.routed(route, head, target, &info, &user);
-        drop(permit);
-        answered
+        let permit = match (self.authz.is_open(&info), user.is_master()) {
+            (true, _) => None,
+            (false, true) => Some(self.permit(&self.pools.privileged)?),
+            (false, false) => Some(self.permit(&self.pools.answers)?),
+        };
+        // A failure's document is small.
+        Ok((self.routed(route, head, target, &info, &user)?, permit))
     }
 
     /// The part that runs an API's own code: a panic there costs one request.

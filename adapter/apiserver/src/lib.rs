@@ -25,6 +25,7 @@ use std::{sync::Arc, time::SystemTime};
 pub mod api;
 mod authn;
 mod authz;
+mod body;
 pub mod certificate;
 pub mod config;
 mod connection;

@@ -18,8 +18,10 @@ pub(crate) struct Pools {
     pub(crate) strangers: Pool,
     /// Requests that wait for the cluster to say what a known caller may.
     pub(crate) access: Pool,
-    /// Requests that are being answered.
+    /// Answers, until they are written.
     pub(crate) answers: Pool,
+    /// The same for callers that nobody may keep out.
+    pub(crate) privileged: Pool,
 }
 
 /// Permits for one kind of work.
@@ -43,6 +45,7 @@ impl Pools {
             ),
             access: Pool::new(config.authorization.reviews_in_flight, "--authorization-webhook-inflight"),
             answers: Pool::new(config.limits.max_requests_in_flight, "--max-requests-inflight"),
+            privileged: Pool::new(config.limits.max_requests_in_flight, "--max-requests-inflight"),
         }
     }
 }

@@ -5,7 +5,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Empty};
-use hyper::client::conn::{http1, http2};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -38,6 +41,8 @@ pub(crate) struct Dial {
     pub(crate) server_ca: String,
     pub(crate) identity: Option<Arc<dyn ResolvesClientCert>>,
     pub(crate) http2: bool,
+    /// How much of each answer is taken before it is read, in bytes, over HTTP/2.
+    pub(crate) window: Option<u32>,
     pub(crate) versions: &'static [&'static rustls::SupportedProtocolVersion],
 }
 
@@ -92,8 +97,11 @@ impl Dial {
     pub(crate) async fn connect(&self) -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
         let io = TokioIo::new(self.tls().await?);
         Ok(if self.http2 {
-            let (sender, connection) =
-                http2::Builder::new(TokioExecutor::new()).timer(TokioTimer::new()).handshake(io).await?;
+            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .initial_stream_window_size(self.window)
+                .handshake(io)
+                .await?;
             Connection { sender: Sender::Http2(sender), ended: tokio::spawn(connection) }
         } else {
             let (sender, connection) = http1::handshake(io).await?;
@@ -121,29 +129,38 @@ impl Connection {
         path: &str,
         headers: &[(&str, &str)],
     ) -> hyper::Result<Reply> {
-        let mut request = Request::builder().method(method);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response: Response<_> = match &mut self.sender {
-            Sender::Http1(sender) => {
-                sender.ready().await?;
-                let request = request.uri(path).header("host", "localhost").body(Empty::new()).unwrap();
-                sender.send_request(request).await?
-            }
-            Sender::Http2(sender) => {
-                sender.ready().await?;
-                let request = request.uri(format!("https://localhost{path}")).body(Empty::new()).unwrap();
-                sender.send_request(request).await?
-            }
-        };
-        let (head, body) = response.into_parts();
+        let (head, body) = self.begin(method, path, headers).await?.into_parts();
         let body = body.collect().await?.to_bytes();
         Ok(Reply {
             code: head.status.as_u16(),
             headers: head.headers,
             body: String::from_utf8(body.to_vec()).unwrap(),
         })
+    }
+
+    /// Does not read the body.
+    pub(crate) async fn begin(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> hyper::Result<Response<Incoming>> {
+        let mut request = Request::builder().method(method);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        match &mut self.sender {
+            Sender::Http1(sender) => {
+                sender.ready().await?;
+                let request = request.uri(path).header("host", "localhost").body(Empty::new()).unwrap();
+                sender.send_request(request).await
+            }
+            Sender::Http2(sender) => {
+                sender.ready().await?;
+                let request = request.uri(format!("https://localhost{path}")).body(Empty::new()).unwrap();
+                sender.send_request(request).await
+            }
+        }
     }
 }
 

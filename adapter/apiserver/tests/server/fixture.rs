@@ -91,6 +91,7 @@ pub(crate) async fn start_with(change: impl FnOnce(&mut Config), prepare: impl F
         server_ca: pki.serving.pem.clone(),
         identity: None,
         http2: false,
+        window: None,
         versions: rustls::ALL_VERSIONS,
     };
     let readiness = server.readiness();

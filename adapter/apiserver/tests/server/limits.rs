@@ -73,6 +73,39 @@ async fn waiting_for_the_cluster() {
     }
 }
 
+/// Answers that nobody reads are bounded, and those of the privileged are counted apart.
+#[tokio::test]
+async fn answers_that_are_not_read() {
+    let server = start(|config| config.limits.max_requests_in_flight = 2).await;
+    let path = "/apis/gears.example.com/v1/wheels/w";
+    let worker = [("x-remote-user", "worker")];
+    let master = [("x-remote-user", "m"), ("x-remote-group", "system:masters")];
+    let mut lazy = server.front_proxy().http2();
+    lazy.window = Some(16);
+    let mut connection = lazy.connect().await.unwrap();
+    for caller in [&worker[..], &master] {
+        let mut unread = Vec::new();
+        for _ in 0..2 {
+            unread.push(connection.begin("GET", path, caller).await.unwrap());
+        }
+        let codes = unread.iter().map(|response| response.status().as_u16()).collect::<Vec<_>>();
+        assert_eq!(codes, [200, 200]);
+        let shed = server.front_proxy().get(path, caller).await;
+        assert_eq!(shed.code, 429);
+        assert!(shed.body.contains("2 are in flight (--max-requests-inflight)"), "{shed:?}");
+        let other = if caller.len() == 1 { &master[..] } else { &worker };
+        assert_eq!(server.front_proxy().get(path, other).await.code, 200);
+        assert_eq!(server.nobody().get("/healthz", &[]).await.code, 200);
+
+        // One is given up, the other is read to its end.
+        drop(unread.pop());
+        eventually("one more answer", || async { server.front_proxy().get(path, caller).await.code == 200 })
+            .await;
+        let read = http_body_util::BodyExt::collect(unread.remove(0).into_body()).await.unwrap();
+        assert!(read.to_bytes().len() > 16);
+    }
+}
+
 #[tokio::test]
 async fn time_of_a_request() {
     let server = start(|_| {}).await;
