@@ -22,7 +22,8 @@ pub struct Config {
     /// Bytes of one page, as sent and after inflating, each. Default: 16 MiB.
     pub body_limit: usize,
     /// Bytes of all the pages that are being read at one time. Scrapes wait for room within their deadline. At least
-    /// twice `body_limit`, for a page and its inflated self. Default: 128 MiB.
+    /// twice `body_limit`, for a page and its inflated self. What is remembered of pages to read the next ones quickly
+    /// may take as much again; without room for it, pages take longer to read. Default: 128 MiB.
     pub memory_limit: usize,
     /// Bytes of one response's status line and headers. From 1 KiB to 64 KiB; there may be 100 headers. Default:
     /// 16 KiB.

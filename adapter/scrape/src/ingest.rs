@@ -3,11 +3,15 @@
 //! The pods of a workload serve pages of one shape, scrape after scrape. What such a page looks like without its
 //! numbers is kept once, as a [`Template`], and reading the next one is a comparison and one number parse for each
 //! series. A page is parsed when it is the target's first or differs from the one before; only a shape that was seen
-//! twice is kept, because a page that never looks the same is not worth its memory.
+//! twice is kept, because a page that never looks the same is not worth its memory. What all shapes take is bounded;
+//! pages for which there is no room are parsed each time, which costs time only.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use podgauge_exposition::{FamilyType, Format, Limits, Page, Role, Template, Values};
@@ -21,11 +25,24 @@ pub(crate) struct Shape {
     template: Template,
     format: Format,
     layout: Arc<Layout>,
+    _room: Room,
 }
 
 /// The shapes in use by all targets; clones share them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Shapes(Arc<Mutex<ShapeMap>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Shapes {
+    map: Arc<Mutex<ShapeMap>>,
+    /// Bytes of all templates, and how many there may be.
+    bytes: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+/// A template's share of the bytes.
+#[derive(Debug)]
+struct Room {
+    all: Arc<AtomicUsize>,
+    bytes: usize,
+}
 
 /// What a target remembers of its last page.
 #[derive(Debug, Default)]
@@ -56,6 +73,11 @@ struct ShapeMap {
 
 /// Spellings of one layout that are compared with a new page, at most.
 const SPELLINGS: usize = 4;
+
+/// How many times the bytes of its layout a template may have. What the store counts for a layout pays for one template
+/// of it; help and comments make some of them longer. One that is mostly comments is parsed rather than kept, so that
+/// it cannot take the room of others.
+const LAYOUTS: usize = 4;
 
 /// Reads a page into `values`, in the order of the layout's series. `intern` gives the one layout that is equal to a
 /// new one.
@@ -89,8 +111,8 @@ pub(crate) fn read(
     let layout = same.unwrap_or_else(|| intern(layout_of(&page)));
     memory.shape = shapes.find(&layout, bytes, format);
     if memory.shape.is_none() && is_same {
-        memory.shape = Template::of(bytes, &page, format)
-            .map(|template| shapes.add(Shape { template, format, layout: Arc::clone(&layout) }));
+        memory.shape =
+            Template::of(bytes, &page, format).and_then(|template| shapes.keep(template, format, &layout));
     }
     // The layout that was made just now has no other holder than us.
     let is_shared = is_same || memory.shape.is_some() || Arc::strong_count(&layout) > 1;
@@ -152,10 +174,15 @@ impl Shape {
 // === impl Shapes ===
 
 impl Shapes {
+    /// None yet; their templates may take `limit` bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { map: Arc::default(), bytes: Arc::default(), limit }
+    }
+
     /// The shape of this page, if another target has it.
     fn find(&self, layout: &Arc<Layout>, bytes: &[u8], format: Format) -> Option<Arc<Shape>> {
         let candidates: Vec<Arc<Shape>> = {
-            let shapes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let shapes = self.map.lock().unwrap_or_else(PoisonError::into_inner);
             let known = shapes.by_layout.get(&address(layout)).into_iter().flatten().rev();
             known.filter_map(Weak::upgrade).take(SPELLINGS).collect()
         };
@@ -163,15 +190,42 @@ impl Shapes {
         candidates.into_iter().find(|shape| shape.read(bytes, format, &mut scratch))
     }
 
+    /// Keeps a template, if there is room for it.
+    fn keep(&self, template: Template, format: Format, layout: &Arc<Layout>) -> Option<Arc<Shape>> {
+        let bytes = template.heap_bytes();
+        if bytes > layout.cost().saturating_mul(LAYOUTS) {
+            return None;
+        }
+        let room = self.take(bytes)?;
+        Some(self.add(Shape { template, format, layout: Arc::clone(layout), _room: room }))
+    }
+
+    fn take(&self, bytes: usize) -> Option<Room> {
+        self.bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
+                held.checked_add(bytes).filter(|held| *held <= self.limit)
+            })
+            .ok()?;
+        Some(Room { all: Arc::clone(&self.bytes), bytes })
+    }
+
     fn add(&self, shape: Shape) -> Arc<Shape> {
         let shape = Arc::new(shape);
-        let mut shapes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shapes = self.map.lock().unwrap_or_else(PoisonError::into_inner);
         if shapes.added > shapes.alive + 64 {
             shapes.sweep();
         }
         shapes.added += 1;
         shapes.by_layout.entry(address(&shape.layout)).or_default().push(Arc::downgrade(&shape));
         shape
+    }
+}
+
+// === impl Room ===
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

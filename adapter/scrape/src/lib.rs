@@ -100,7 +100,7 @@ impl Scraper {
         let scrape = PodScrape {
             fetcher: Fetcher::new(&config, clock.clone())?,
             limits: config.page.clone(),
-            shapes: Shapes::default(),
+            shapes: Shapes::new(config.memory_limit),
             offload: Offload::new(),
             metrics: metrics.clone(),
             clock,

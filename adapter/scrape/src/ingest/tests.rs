@@ -19,14 +19,23 @@ impl Layouts {
     }
 }
 
-#[derive(Default)]
 struct Stage {
     layouts: Layouts,
     shapes: Shapes,
     values: Values,
 }
 
+impl Default for Stage {
+    fn default() -> Self {
+        Self::with_room(1 << 20)
+    }
+}
+
 impl Stage {
+    fn with_room(bytes: usize) -> Self {
+        Self { layouts: Layouts::default(), shapes: Shapes::new(bytes), values: Values::default() }
+    }
+
     fn read(&mut self, memory: &mut Memory, page: &str) -> Reading {
         self.read_as(memory, page, Format::Text)
     }
@@ -39,7 +48,7 @@ impl Stage {
     }
 
     fn known(&self) -> usize {
-        self.shapes.0.lock().unwrap().by_layout.values().map(Vec::len).sum()
+        self.shapes.map.lock().unwrap().by_layout.values().map(Vec::len).sum()
     }
 }
 
@@ -68,6 +77,42 @@ fn pages_that_never_look_the_same_leave_nothing() {
     }
     assert!(memory.shape.is_none());
     assert_eq!(stage.known(), 0);
+}
+
+#[test]
+fn templates_take_no_more_than_their_room() {
+    const ROOM: usize = 10_000;
+    let mut stage = Stage::with_room(ROOM);
+    let mut memories: Vec<Memory> = (0..1000).map(|_| Memory::default()).collect();
+    // One layout, and a spelling for each target.
+    let page = |n: usize| format!("# {n}\n{PAGE}");
+    for _ in 0..2 {
+        for (n, memory) in memories.iter_mut().enumerate() {
+            stage.read(memory, &page(n));
+        }
+    }
+    let kept = memories.iter().filter(|memory| memory.shape.is_some()).count();
+    let held = stage.shapes.bytes.load(Ordering::Relaxed);
+    assert!((ROOM / 100..ROOM / 20).contains(&kept), "{kept}");
+    assert!((ROOM - 100..=ROOM).contains(&held), "{held}");
+    // Who has no room is read all the same.
+    let last = stage.read(&mut memories[999], &page(999).replace(" 3\n", " 4.5\n"));
+    assert_eq!(last.layout_use, LayoutUse::Found);
+    assert_eq!(stage.values.values, [1.0, 2.0, 4.5]);
+    drop(memories);
+    assert_eq!(stage.shapes.bytes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_page_of_comments_is_not_kept() {
+    let mut stage = Stage::default();
+    let mut memory = Memory::default();
+    let page = format!("# {}\n{PAGE}", "x".repeat(50_000));
+    for _ in 0..3 {
+        assert_eq!(stage.read(&mut memory, &page).layout.len(), 3);
+    }
+    assert!(memory.shape.is_none());
+    assert_eq!(stage.shapes.bytes.load(Ordering::Relaxed), 0);
 }
 
 #[test]

@@ -135,7 +135,7 @@ impl Stage {
         let scrape = PodScrape {
             fetcher: Fetcher::new(config, clock.clone()).unwrap(),
             limits: config.page.clone(),
-            shapes: Shapes::default(),
+            shapes: Shapes::new(config.memory_limit),
             offload: Offload::new(),
             metrics: Metrics::register(&mut registry),
             clock,
