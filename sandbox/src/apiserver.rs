@@ -47,9 +47,13 @@ pub use config::Config;
 pub use faults::{Effect, Injector};
 pub use handle::{Handle, StartError};
 pub use objects::Objects;
+pub(crate) use registry::{DeleteOptions, Part};
 pub use requests::{RequestPattern, Requests, SeenRequest};
+pub(crate) use resources::known;
 pub use resources::{RESOURCES, Resource};
+pub(crate) use selector::LabelSelector;
 pub use status::Status;
+pub(crate) use store::Key;
 pub use user::User;
 
 use crate::pki::Authority;

@@ -21,6 +21,8 @@
 pub mod apiserver;
 pub mod client;
 pub mod clock;
+pub mod controllers;
 pub mod kubeconfig;
+mod local_client;
 pub mod pki;
 pub mod tls;

@@ -67,6 +67,11 @@ impl Handle {
         Self { core, tasks, cluster_ca, front_proxy_ca, front_proxy }
     }
 
+    /// What the cluster's own components share with the server.
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.core.address
