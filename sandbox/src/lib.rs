@@ -24,5 +24,6 @@ pub mod clock;
 pub mod controllers;
 pub mod kubeconfig;
 mod local_client;
+pub mod node;
 pub mod pki;
 pub mod tls;
