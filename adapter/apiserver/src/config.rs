@@ -71,10 +71,14 @@ pub struct LimitsConfig {
     /// `--request-timeout`: the longest that a request may take; a `timeout` parameter can only shorten it.
     /// Default 60 s.
     pub request_timeout: Duration,
-    /// Connections at once, counting those in the handshake; more wait in the listen queue. Default 1024.
+    /// Connections at once, counting those in the handshake; more wait in the listen queue.
+    /// `--max-connections`. Default 4096.
     pub max_connections: usize,
     /// The longest TLS handshake. Default 10 s.
     pub handshake_timeout: Duration,
+    /// How long a connection lives, from its start, on which no request has come from a caller who is known;
+    /// what is in flight at its end is answered. Default 10 s.
+    pub stranger_lifetime: Duration,
     /// The longest that a peer may take to send the head of a request; over HTTP/1.1 this is also how long
     /// a connection may idle between requests. Default 32 s.
     pub header_read_timeout: Duration,
@@ -211,8 +215,9 @@ impl Default for LimitsConfig {
         Self {
             max_requests_in_flight: 400,
             request_timeout: Duration::from_secs(60),
-            max_connections: 1024,
+            max_connections: 4096,
             handshake_timeout: Duration::from_secs(10),
+            stranger_lifetime: Duration::from_secs(10),
             header_read_timeout: Duration::from_secs(32),
             idle_timeout: Duration::from_secs(90),
             max_connection_age: Duration::from_mins(15),

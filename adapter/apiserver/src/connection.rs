@@ -1,12 +1,20 @@
 //! One connection, from its handshake to its end.
 //!
 //! A connection ends because the peer closes it, or it idles, or it is old, or the server drains, or
-//! its caller is unknown. In all but the first case it is asked to go (GOAWAY, or
+//! its caller is unknown, or nobody known asks for long. In all but the first case it is asked to go (GOAWAY, or
 //! `Connection: close`): what is in flight is answered, nothing new is taken.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version, header};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -28,7 +36,7 @@ use crate::{
     authn::peer::Peer,
     body::{self, Body},
     config::LimitsConfig,
-    handler::Handler,
+    handler::{Handled, Handler},
     review::jitter,
 };
 
@@ -47,6 +55,8 @@ pub(crate) struct Shared {
 struct Activity {
     peer: Peer,
     in_flight: watch::Sender<usize>,
+    /// Whether a known caller has asked.
+    is_known: AtomicBool,
     leave: CancellationToken,
 }
 
@@ -71,14 +81,19 @@ pub(crate) async fn handshake(
     }
 }
 
-/// Serves until the connection ends.
-pub(crate) async fn serve(stream: TlsStream<TcpStream>, shared: Arc<Shared>) -> Result<(), hyper::Error> {
+/// Serves until the connection, which was accepted at `since`, ends.
+pub(crate) async fn serve(
+    stream: TlsStream<TcpStream>,
+    since: Instant,
+    shared: Arc<Shared>,
+) -> Result<(), hyper::Error> {
     let (_, tls) = stream.get_ref();
     let is_http2 = tls.alpn_protocol() == Some(b"h2");
     let chain = tls.peer_certificates().unwrap_or_default().iter().map(|c| c.clone().into_owned());
     let activity = Arc::new(Activity {
         peer: Peer::new(chain.collect()),
         in_flight: watch::Sender::new(0),
+        is_known: AtomicBool::new(false),
         leave: shared.leave.child_token(),
     });
     let service = service_fn({
@@ -89,6 +104,7 @@ pub(crate) async fn serve(stream: TlsStream<TcpStream>, shared: Arc<Shared>) -> 
         }
     });
     let limits = &shared.limits;
+    let known_by = since + limits.stranger_lifetime;
     let io = TokioIo::new(stream);
     if is_http2 {
         let connection = http2::Builder::new(TokioExecutor::new())
@@ -96,7 +112,7 @@ pub(crate) async fn serve(stream: TlsStream<TcpStream>, shared: Arc<Shared>) -> 
             .max_concurrent_streams(limits.http2_max_streams)
             .max_header_list_size(limits.max_header_bytes)
             .serve_connection(io, service);
-        drive(connection, &activity, limits).await
+        drive(connection, &activity, known_by, limits).await
     } else {
         let header_bytes = usize::try_from(limits.max_header_bytes).unwrap_or(usize::MAX);
         let connection = http1::Builder::new()
@@ -106,7 +122,7 @@ pub(crate) async fn serve(stream: TlsStream<TcpStream>, shared: Arc<Shared>) -> 
             .max_header_size(header_bytes)
             .max_buf_size(header_bytes.max(MIN_BUFFER_BYTES))
             .serve_connection(io, service);
-        drive(connection, &activity, limits).await
+        drive(connection, &activity, known_by, limits).await
     }
 }
 
@@ -114,24 +130,31 @@ pub(crate) async fn serve(stream: TlsStream<TcpStream>, shared: Arc<Shared>) -> 
 async fn answer(handler: &Handler, activity: &Activity, request: Request<Incoming>) -> Response<Body> {
     let _in_flight = InFlight::new(&activity.in_flight);
     let (head, _body) = request.into_parts();
-    let handled = handler.handle(&activity.peer, &head).await;
-    if handled.close {
+    let Handled { mut reply, permit, is_known, close } = handler.handle(&activity.peer, &head).await;
+    activity.is_known.fetch_or(is_known, Ordering::Relaxed);
+    if close {
         activity.leave.cancel();
+        if head.version < Version::HTTP_2 {
+            // The head may be written before the connection is seen to leave.
+            reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
     }
-    let permit = handled.permit;
-    handled.reply.map(|bytes| body::new(bytes, permit))
+    reply.map(|bytes| body::new(bytes, permit))
 }
 
 /// Runs the connection and decides when it goes.
 async fn drive<C: GracefulConnection>(
     connection: C,
     activity: &Activity,
+    known_by: Instant,
     limits: &LimitsConfig,
 ) -> Result<(), C::Error> {
     let mut connection = pin!(connection);
     let mut in_flight = activity.in_flight.subscribe();
     let age = limits.max_connection_age;
     let mut too_old = pin!(time::sleep(age - jitter(age / 10)));
+    let mut too_strange = pin!(time::sleep_until(known_by));
+    let mut is_judged = false;
     // A peer that says nothing after the handshake has as long as one that starts a request.
     let mut too_quiet: std::pin::Pin<&mut Sleep> = pin!(time::sleep(limits.header_read_timeout));
     let mut is_idle = true;
@@ -142,6 +165,13 @@ async fn drive<C: GracefulConnection>(
             ended = connection.as_mut() => return ended,
             () = activity.leave.cancelled(), if !is_leaving => is_leaving = true,
             () = too_old.as_mut(), if !is_leaving => is_leaving = true,
+            () = too_strange.as_mut(), if !is_judged && !is_leaving => {
+                is_judged = true;
+                if activity.is_known.load(Ordering::Relaxed) {
+                    continue;
+                }
+                is_leaving = true;
+            }
             Ok(()) = in_flight.changed() => {
                 is_idle = *in_flight.borrow_and_update() == 0;
                 let quiet_for = if is_leaving { limits.goaway_grace } else { limits.idle_timeout };

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, StatusCode, Version, request::Parts};
+use http::{Method, StatusCode, request::Parts};
 use tokio::time::{self, Instant};
 
 use crate::{
@@ -35,10 +35,13 @@ pub(crate) struct Handler {
     metrics: Metrics,
 }
 
-/// A response, what it holds until it is written, and whether its connection should go.
+/// A response, what it holds until it is written, and what it tells about its connection.
 pub(crate) struct Handled {
     pub(crate) reply: Reply,
     pub(crate) permit: Option<Permit>,
+    /// The caller was told, and is somebody.
+    pub(crate) is_known: bool,
+    /// The connection should go.
     pub(crate) close: bool,
 }
 
@@ -46,7 +49,8 @@ pub(crate) struct Handled {
 struct Trace {
     verb: &'static str,
     route: String,
-    is_anonymous: bool,
+    /// `None` as long as the caller has not been told.
+    is_anonymous: Option<bool>,
 }
 
 // === impl Handler ===
@@ -67,7 +71,7 @@ impl Handler {
         let started = Instant::now();
         let in_flight = Counted::new(&self.metrics);
         let mut trace =
-            Trace { verb: method_label(&head.method), route: "none".to_owned(), is_anonymous: false };
+            Trace { verb: method_label(&head.method), route: "none".to_owned(), is_anonymous: None };
         let target = Target::parse(&head.uri, &self.limits);
         let outcome = match &target {
             Ok(target) => self.within_time(peer, head, target, &mut trace).await,
@@ -78,9 +82,9 @@ impl Handler {
         respond::finish(&mut reply, &head.method, &head.headers, query);
         drop(in_flight);
         self.metrics.request(trace.verb, &trace.route, reply.status().as_u16(), started.elapsed());
-        // As upstream: whoever is unknown does not keep an HTTP/2 connection with its many streams.
-        let is_unknown = trace.is_anonymous || reply.status() == StatusCode::UNAUTHORIZED;
-        Handled { close: is_unknown && head.version == Version::HTTP_2, permit, reply }
+        // As upstream over HTTP/2: whoever is unknown does not keep a connection.
+        let is_unknown = trace.is_anonymous == Some(true) || reply.status() == StatusCode::UNAUTHORIZED;
+        Handled { reply, permit, is_known: trace.is_anonymous == Some(false), close: is_unknown }
     }
 
     async fn within_time(
@@ -128,7 +132,7 @@ impl Handler {
                 self.authn.by_token(&token, refused).await?
             }
         };
-        trace.is_anonymous = user.is_anonymous();
+        trace.is_anonymous = Some(user.is_anonymous());
         if let Some(question) = self.authz.without_asking(&user, &info)? {
             let is_stranger = user.is_anonymous();
             let _waiting =

@@ -12,7 +12,11 @@ use std::{
 
 use prometheus_client::registry::Registry;
 use thiserror::Error;
-use tokio::{sync::Semaphore, task::JoinSet, time};
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{self, Instant},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -271,6 +275,7 @@ async fn one_connection(
     shared: Arc<Shared>,
     metrics: &Metrics,
 ) {
+    let since = Instant::now();
     // Answers are small and waited for. When this fails the connection is dead, which reading shows.
     let _ = stream.set_nodelay(true);
     let handshake = tokio::select! {
@@ -280,7 +285,7 @@ async fn one_connection(
     };
     match handshake {
         Ok(stream) => {
-            if let Err(error) = connection::serve(stream, shared).await {
+            if let Err(error) = connection::serve(stream, since, shared).await {
                 tracing::debug!(%error, "connection ended");
             }
         }

@@ -45,7 +45,7 @@ pub(super) struct ServingArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 400)]
     max_requests_inflight: usize,
     /// The most connections at one time; more wait.
-    #[arg(long, value_name = "COUNT", default_value_t = 1024)]
+    #[arg(long, value_name = "COUNT", default_value_t = 4096)]
     max_connections: usize,
     /// The longest that a request may take.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1m")]

@@ -160,7 +160,36 @@ async fn idle_connections() {
     }
 }
 
-/// An unknown caller keeps no HTTP/2 connection; HTTP/1.1 has one stream and keeps its own.
+/// Whoever has not shown who it is in time leaves, whatever it is doing; whoever has stays.
+#[tokio::test]
+async fn strangers_leave() {
+    let server = start(|config| {
+        config.limits.stranger_lifetime = Duration::from_secs(1);
+        config.limits.goaway_grace = Duration::from_millis(50);
+    })
+    .await;
+    for dial in [server.nobody(), server.nobody().http2()] {
+        // Every other limit on these connections is far longer.
+        let (mut waiting, silent) = (dial.connect().await.unwrap(), dial.connect().await.unwrap());
+        let mut known = server.front_proxy();
+        known.http2 = dial.http2;
+        let mut known = known.connect().await.unwrap();
+        assert_eq!(known.get("/apis", &[("x-remote-user", "plain")]).await.code, 200);
+        let token = format!("Bearer token-of-slow#h2-{}", dial.http2);
+        let answer = tokio::spawn(async move {
+            let reply = waiting.get("/healthz", &[("authorization", &token)]).await;
+            ends(waiting).await;
+            reply
+        });
+        ends(silent).await;
+        assert!(!answer.is_finished(), "what is in flight is answered");
+        server.cluster.gate.add_permits(1);
+        assert_eq!(answer.await.unwrap().code, 200);
+        assert_eq!(known.get("/apis", &[("x-remote-user", "plain")]).await.code, 200);
+    }
+}
+
+/// An unknown caller keeps no connection.
 #[tokio::test]
 async fn unknown_callers_leave() {
     let server = start(|_| {}).await;
@@ -171,11 +200,14 @@ async fn unknown_callers_leave() {
         ends(connection).await;
 
         let mut connection = server.nobody().connect().await.unwrap();
-        let first = connection.get(path, headers).await.code;
-        assert_eq!(connection.get(path, headers).await.code, first);
+        assert_eq!(connection.get(path, headers).await.header("connection"), "close", "{path}");
+        ends(connection).await;
     }
-    let mut known = server.front_proxy().http2().connect().await.unwrap();
-    for _ in 0..3 {
-        assert_eq!(known.get("/apis", &[("x-remote-user", "plain")]).await.code, 200);
+    for dial in [server.front_proxy(), server.front_proxy().http2()] {
+        let mut known = dial.connect().await.unwrap();
+        for _ in 0..3 {
+            let reply = known.get("/apis", &[("x-remote-user", "plain")]).await;
+            assert_eq!((reply.code, reply.header("connection")), (200, ""));
+        }
     }
 }

@@ -21,18 +21,18 @@ fn bearer(token: &str) -> String {
 #[tokio::test]
 async fn reviews_are_remembered() {
     let server = start(|_| {}).await;
-    let mut connection = server.nobody().connect().await.unwrap();
     for (token, code) in [("token-of-plain", 200), ("rubbish", 401)] {
         server.cluster.token_reviews.store(0, Ordering::SeqCst);
         for _ in 0..3 {
-            assert_eq!(connection.get("/apis", &[("authorization", &bearer(token))]).await.code, code);
+            let reply = server.nobody().get("/apis", &[("authorization", &bearer(token))]).await;
+            assert_eq!(reply.code, code);
         }
         assert_eq!(server.cluster.token_reviews.load(Ordering::SeqCst), 1, "{token}");
     }
     assert_eq!(server.cluster.access_reviews.load(Ordering::SeqCst), 1);
     // Allowed and denied alike, and each path and verb for itself.
     for (path, reviews) in [("/metrics", 2), ("/metrics", 2), ("/apis", 2), ("/version", 3)] {
-        connection.get(path, &[("authorization", &bearer("token-of-plain"))]).await;
+        server.nobody().get(path, &[("authorization", &bearer("token-of-plain"))]).await;
         assert_eq!(server.cluster.access_reviews.load(Ordering::SeqCst), reviews, "{path}");
     }
 }
