@@ -47,6 +47,9 @@ const MIN_BUFFER_BYTES: usize = 8 * 1024;
 pub(crate) struct Shared {
     pub(crate) handler: Arc<Handler>,
     pub(crate) limits: LimitsConfig,
+    /// Set from the shutdown signal on: HTTP/1.1 answers end their connection, so that clients find another
+    /// replica while this one still takes what is asked on the way.
+    pub(crate) is_draining: Arc<AtomicBool>,
     /// Cancelled when connections should go.
     pub(crate) leave: CancellationToken,
 }
@@ -97,10 +100,10 @@ pub(crate) async fn serve(
         leave: shared.leave.child_token(),
     });
     let service = service_fn({
-        let (handler, activity) = (shared.handler.clone(), activity.clone());
+        let (shared, activity) = (shared.clone(), activity.clone());
         move |request: Request<Incoming>| {
-            let (handler, activity) = (handler.clone(), activity.clone());
-            async move { Ok::<_, Infallible>(answer(&handler, &activity, request).await) }
+            let (shared, activity) = (shared.clone(), activity.clone());
+            async move { Ok::<_, Infallible>(answer(&shared, &activity, request).await) }
         }
     });
     let limits = &shared.limits;
@@ -127,17 +130,18 @@ pub(crate) async fn serve(
 }
 
 /// Bodies are never read: everything here is asked in the head.
-async fn answer(handler: &Handler, activity: &Activity, request: Request<Incoming>) -> Response<Body> {
+async fn answer(shared: &Shared, activity: &Activity, request: Request<Incoming>) -> Response<Body> {
     let _in_flight = InFlight::new(&activity.in_flight);
     let (head, _body) = request.into_parts();
-    let Handled { mut reply, permit, is_known, close } = handler.handle(&activity.peer, &head).await;
+    let Handled { mut reply, permit, is_known, close } = shared.handler.handle(&activity.peer, &head).await;
     activity.is_known.fetch_or(is_known, Ordering::Relaxed);
     if close {
         activity.leave.cancel();
-        if head.version < Version::HTTP_2 {
-            // The head may be written before the connection is seen to leave.
-            reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
+    }
+    let is_http1 = head.version < Version::HTTP_2;
+    if is_http1 && (close || shared.is_draining.load(Ordering::Relaxed)) {
+        // Said here as well because the head may be written before the connection is seen to leave.
+        reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     reply.map(|bytes| body::new(bytes, permit))
 }

@@ -158,6 +158,7 @@ impl Server {
             shared: Arc::new(Shared {
                 handler: Arc::new(handler),
                 limits: config.limits,
+                is_draining: is_draining.clone(),
                 leave: CancellationToken::new(),
             }),
             tls: Arc::new(tls),
@@ -191,7 +192,7 @@ impl Server {
     }
 
     /// Serves until `shutdown`, then drains: `/readyz` fails for the shutdown delay while everything
-    /// is still served, then connections are asked to go, and cut when the drain deadline is over.
+    /// is still served, over HTTP/1.1 one last time on each connection, then connections are asked to go, and cut when the drain deadline is over.
     ///
     /// # Errors
     /// When the runtime cannot take the socket.
