@@ -7,8 +7,10 @@
 //!
 //! It promises that every request that fails leaves as a [`Status`], that a probe or a discovery
 //! request never waits for anything but memory, unless the cluster has to be asked about its caller,
-//! and that no peer can make it panic or allocate past a limit of its [`Config`]. What cannot be read
-//! as HTTP at all is answered by the HTTP library, without a body.
+//! and that no peer can make it panic or allocate past a limit of its [`Config`]. The
+//! exceptions come from the HTTP library, without a body: what cannot be read as HTTP gets a bare 400, and
+//! over HTTP/1.1 a head beyond `max_header_bytes` or `max_header_fields` a bare 431; over HTTP/2 these reset
+//! the stream or end the connection.
 //!
 //! | path | answer |
 //! |---|---|
@@ -26,6 +28,7 @@ pub mod api;
 mod authn;
 mod authz;
 mod body;
+mod causes;
 pub mod certificate;
 pub mod config;
 mod connection;

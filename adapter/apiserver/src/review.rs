@@ -16,7 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 use tokio::time::{self, Instant};
 
-use crate::{config::ReviewConfig, metrics::Metrics};
+use crate::{causes::causes, config::ReviewConfig, metrics::Metrics};
 
 pub(crate) mod cache;
 #[cfg(test)]
@@ -44,9 +44,13 @@ pub(crate) enum ReviewError {
     #[error("it did not answer within {0:?}")]
     Timeout(Duration),
     #[error(
-        "it refused this server itself with {0}: bind this server's service account to the ClusterRole system:auth-delegator"
+        "it refused this server itself with 403: bind this server's service account to the ClusterRole system:auth-delegator"
     )]
-    Refused(u16),
+    Forbidden,
+    #[error(
+        "it does not accept this server's own credentials (401): its service-account token or kubeconfig is expired, revoked or of another cluster"
+    )]
+    Unauthorized,
     #[error("it answered with {code}")]
     Code { code: u16, may_pass: bool },
     #[error("it cannot be reached")]
@@ -115,22 +119,23 @@ impl Reviewer {
             .header(header::ACCEPT, "application/json")
             .body(Body::from(body))
             .expect("a constant path and constant headers make a request");
-        let unreachable = |error: &dyn std::fmt::Display| {
-            tracing::warn!(kind = self.kind, %error, "review failed");
+        let unreachable = |error: &(dyn std::error::Error + 'static)| {
+            tracing::warn!(kind = self.kind, error = causes(error), "review failed");
             ReviewError::Unreachable
         };
         let response = self.client.send(request).await.map_err(|error| unreachable(&error))?;
         let code = response.status();
         let asks_to_retry = response.headers().contains_key(header::RETRY_AFTER);
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
-        let body = body.collect().await.map_err(|error| unreachable(&error))?.to_bytes();
+        let body = body.collect().await.map_err(|error| unreachable(error.as_ref()))?.to_bytes();
         if code.is_success() {
             return Ok(body.into());
         }
         let said: String = String::from_utf8_lossy(&body).chars().take(MAX_LOGGED_CHARS).collect();
         tracing::warn!(kind = self.kind, code = code.as_u16(), said, "review refused");
         Err(match code.as_u16() {
-            code @ (401 | 403) => ReviewError::Refused(code),
+            401 => ReviewError::Unauthorized,
+            403 => ReviewError::Forbidden,
             code => {
                 ReviewError::Code { code, may_pass: asks_to_retry || matches!(code, 429 | 500 | 503 | 504) }
             }

@@ -6,6 +6,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use k8s_openapi::api::core::v1::ConfigMap;
 use thiserror::Error;
 
+use crate::causes::causes;
+
 use super::trust::{CaBundle, HeaderLists, RequestHeader, Trust, TrustError};
 
 const NAMESPACE: &str = "kube-system";
@@ -22,6 +24,12 @@ pub enum LookupError {
          ({0})"
     )]
     Forbidden(String),
+    /// This server is nobody to the API server.
+    #[error(
+        "the API server does not accept this server's own credentials (reading ConfigMap {NAMESPACE}/{NAME}: 401 {0}): \
+         its service-account token or kubeconfig is expired, revoked or of another cluster; no role is missing"
+    )]
+    Unauthorized(String),
     /// There is no such ConfigMap.
     #[error(
         "ConfigMap {NAMESPACE}/{NAME} does not exist: kube-apiserver makes it unless started with neither \
@@ -46,12 +54,13 @@ pub(crate) async fn read(client: &kube::Client, timeout: Duration) -> Result<Tru
         Err(_) => return Err(LookupError::Timeout(timeout)),
         Ok(Err(kube::Error::Api(status))) => {
             return Err(match status.code {
-                401 | 403 => LookupError::Forbidden(status.message),
+                401 => LookupError::Unauthorized(status.message),
+                403 => LookupError::Forbidden(status.message),
                 404 => LookupError::NotFound,
                 _ => LookupError::Other(format!("{} {}", status.code, status.message)),
             });
         }
-        Ok(Err(error)) => return Err(LookupError::Other(error.to_string())),
+        Ok(Err(error)) => return Err(LookupError::Other(causes(&error))),
         Ok(Ok(map)) => map,
     };
     Ok(decode(&map.data.unwrap_or_default())?)

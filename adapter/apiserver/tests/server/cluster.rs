@@ -16,8 +16,9 @@ use tokio::sync::Semaphore;
 
 /// The cluster's state, as the test sets it.
 pub(crate) struct Cluster {
-    /// The data of the authentication ConfigMap; `None` forbids reading it.
+    /// The data of the authentication ConfigMap; `None` refuses reading it with `refuse_with`.
     pub(crate) authentication: Mutex<Option<BTreeMap<String, String>>>,
+    pub(crate) refuse_with: AtomicU16,
     /// When not 0, reviews are answered with this code.
     pub(crate) fail_with: AtomicU16,
     /// Reviews of users and tokens whose name starts with `slow` wait for a permit.
@@ -34,6 +35,7 @@ impl Cluster {
     pub(crate) fn new(authentication: BTreeMap<String, String>) -> Arc<Self> {
         Arc::new(Self {
             authentication: Mutex::new(Some(authentication)),
+            refuse_with: AtomicU16::new(403),
             fail_with: AtomicU16::new(0),
             gate: Semaphore::new(0),
             token_reviews: AtomicUsize::new(0),
@@ -61,7 +63,7 @@ impl Cluster {
                         200,
                         &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}, "data": data}),
                     ),
-                    None => failure(403, "configmaps is forbidden"),
+                    None => failure(self.refuse_with.load(Ordering::SeqCst), "as the test wishes"),
                 }
             }
             "/apis/authentication.k8s.io/v1/tokenreviews" => {

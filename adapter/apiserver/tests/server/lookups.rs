@@ -92,6 +92,7 @@ async fn a_cluster_that_fails() {
     .await;
     for (code, tries, said) in [
         (403, 1, "bind this server's service account to the ClusterRole system:auth-delegator"),
+        (401, 1, "it does not accept this server's own credentials"),
         (500, 5, "it answered with 500"),
     ] {
         server.cluster.fail_with.store(code, Ordering::SeqCst);
@@ -213,6 +214,9 @@ async fn a_self_check_before_serving() {
     let mut server = Server::build(config, parts, &mut Registry::default()).unwrap();
     let said = server.check_authentication().await.unwrap_err().to_string();
     assert!(said.contains("extension-apiserver-authentication-reader"), "{said}");
+    cluster.refuse_with.store(401, Ordering::SeqCst);
+    let said = server.check_authentication().await.unwrap_err().to_string();
+    assert!(said.starts_with("the API server does not accept this server's own credentials"), "{said}");
     *cluster.authentication.lock().unwrap() = Some([].into());
     server.check_authentication().await.unwrap();
     server.readiness().check().unwrap();
