@@ -9,6 +9,31 @@
 //! ones (which are not there), init containers, lifecycle hooks, exec and gRPC probes, `kubectl logs` and `exec`. A
 //! container that needs one of those waits, and its status says why.
 //!
+//! A whole cluster is an API server, a node and controllers:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use sandbox::apiserver::{self, ApiServer};
+//! use sandbox::controllers::{self, Controllers};
+//! use sandbox::node::{self, Image, Images, Node};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! let shop = Image::new("target/debug/demo-shop")
+//!     .listen("ADDRESS", "$(POD_IP)")
+//!     .listen("QUEUE_LISTEN", "$(POD_IP):61613");
+//! let images = Images::from([("localhost/demo-shop".to_owned(), shop)]);
+//! let api = ApiServer::start(apiserver::Config::default()).await?;
+//! let node = Node::build(&api, node::Config::new(images, "target/demo/logs"))?;
+//! let controllers = Controllers::build(&api, controllers::Config::new(node.service_ips()));
+//! let stop = CancellationToken::new();
+//! let (node, controllers) = (tokio::spawn(node.run(stop.clone())), tokio::spawn(controllers.run(stop.clone())));
+//! // ... and later, before `api.shutdown()`:
+//! stop.cancel();
+//! tokio::try_join!(node, controllers)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Linux only: other systems do not answer on every address of 127.0.0.0/8 without set-up. A program on the machine
 //! that listens on every address takes its port from every pod.
 

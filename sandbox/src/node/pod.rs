@@ -73,7 +73,9 @@ pub(super) async fn run(
             }
         }
     }
-    pod.report(&shared, &board, end.borrow().is_some());
+    // When only the node ends, the pod is not over: it is as it was, without its containers.
+    let is_over = end.borrow().is_some_and(|end| end.delete);
+    pod.report(&shared, &board, is_over);
     remove(&shared, &pod.key, &pod.object, end).await;
 }
 

@@ -124,8 +124,6 @@ async fn listen(
     let mut open = JoinSet::new();
     for turn in 0_usize.. {
         while open.try_join_next().is_some() {}
-        // Clients beyond the limit wait to be accepted.
-        let Ok(permit) = connections.clone().acquire_owned().await else { return };
         let client = match listener.accept().await {
             Ok((client, _)) => client,
             Err(error) => {
@@ -134,6 +132,8 @@ async fn listen(
                 continue;
             }
         };
+        // Beyond the limit one client of each port waits here, and all others wait to be accepted.
+        let Ok(permit) = connections.clone().acquire_owned().await else { return };
         let (shared, target) = (shared.clone(), target.clone());
         open.spawn(async move {
             serve(&shared, &target, turn, client).await;

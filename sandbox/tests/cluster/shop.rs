@@ -79,11 +79,22 @@ async fn the_shops_manifests_run_as_they_are() {
     {
         assert!(described.contains(expected), "{expected} is not in {described}");
     }
+    let described = kubectl(&config, &["describe", "service", "backend"]).await;
+    let ip = text(&cluster.pods("backend")[0]["status"]["podIP"]);
+    assert!(described.contains(&format!("{ip}:8080")), "{ip} is not in {described}");
+    let nodes = kubectl(&config, &["get", "nodes"]).await;
+    assert!(nodes.lines().any(|line| line.starts_with("sandbox   Ready")), "{nodes}");
     // Applying again leaves the count alone, which the manifest does not name.
     kubectl(&config, &["apply", "-k", "demo-shop/deploy"]).await;
     cluster.ready_pods("backend", 3).await;
     kubectl(&config, &["rollout", "restart", "deployment/frontend"]).await;
     kubectl(&config, &["rollout", "status", "deployment/frontend", "--timeout=60s"]).await;
+    kubectl(&config, &["rollout", "undo", "deployment/frontend"]).await;
+    kubectl(&config, &["rollout", "status", "deployment/frontend", "--timeout=60s"]).await;
+    let history = kubectl(&config, &["rollout", "history", "deployment/frontend"]).await;
+    let revisions: Vec<_> =
+        history.lines().filter_map(|line| line.split_whitespace().next()?.parse::<u32>().ok()).collect();
+    assert_eq!(revisions, [2, 3], "{history}");
     kubectl(&config, &["delete", "-k", "demo-shop/deploy"]).await;
     let left = || async {
         let names = cluster.api.objects().list("v1", "Pod");
