@@ -43,8 +43,10 @@ pub struct PemPair {
 #[derive(Debug, Error)]
 pub enum CertificateError {
     /// A file cannot be read.
-    #[error("reading {}: {source}", path.display())]
+    #[error("{flag} {}: {source}", path.display())]
     Read {
+        /// The flag that names the file.
+        flag: &'static str,
         /// The file.
         path: PathBuf,
         /// Why.
@@ -83,10 +85,17 @@ impl CertificateSource {
     pub(crate) fn read(&self) -> Result<PemPair, CertificateError> {
         match self {
             Self::Files { certificate, key } => {
-                let read = |path: &PathBuf| {
-                    files::read(path).map_err(|source| CertificateError::Read { path: path.clone(), source })
+                let read = |flag: &'static str, path: &PathBuf| {
+                    files::read(path).map_err(|source| CertificateError::Read {
+                        flag,
+                        path: path.clone(),
+                        source,
+                    })
                 };
-                Ok(PemPair { certificate: read(certificate)?, key: read(key)? })
+                Ok(PemPair {
+                    certificate: read("--tls-cert-file", certificate)?,
+                    key: read("--tls-private-key-file", key)?,
+                })
             }
             Self::Memory(pair) => Ok(pair.borrow().clone()),
         }

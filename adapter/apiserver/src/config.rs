@@ -66,7 +66,7 @@ pub struct LimitsConfig {
     /// `--max-requests-inflight`: requests being answered at once, each until its answer has been written
     /// or its peer is gone; more are refused with 429. Callers in `system:masters` have as many of their
     /// own. The open paths, whose answers are small, are exempt, as upstream; who waits for the cluster is
-    /// counted by the two `reviews_in_flight` instead. Default 400.
+    /// counted by the two `reviews_in_flight` instead. 0 is no limit. Default 400.
     pub max_requests_in_flight: usize,
     /// `--request-timeout`: the longest that a request may take; a `timeout` parameter can only shorten it.
     /// Default 60 s.
@@ -126,7 +126,7 @@ pub struct AuthenticationConfig {
     /// Tokens remembered, and as many refused ones. Default 8192.
     pub token_cache_size: usize,
     /// `--authentication-token-webhook-inflight`: requests at once that wait for a token's review, or are
-    /// anonymous and wait for an access review; more are refused with 429. Default 100.
+    /// anonymous and wait for an access review; more are refused with 429. 0 is no limit. Default 100.
     pub reviews_in_flight: usize,
     /// How the cluster is asked.
     pub review: ReviewConfig,
@@ -163,7 +163,7 @@ pub struct AuthorizationConfig {
     /// Decisions remembered, of each kind. Default 8192.
     pub cache_size: usize,
     /// `--authorization-webhook-inflight`: requests of known callers at once that wait for an access
-    /// review; more are refused with 429. Default 100.
+    /// review; more are refused with 429. 0 is no limit. Default 100.
     pub reviews_in_flight: usize,
     /// How the cluster is asked.
     pub review: ReviewConfig,

@@ -53,9 +53,10 @@ impl Pools {
 // === impl Pool ===
 
 impl Pool {
-    /// `flag` is what an administrator can turn.
+    /// `most` 0 is no limit; `flag` is what an administrator can turn.
     fn new(most: usize, flag: &'static str) -> Self {
-        Self { permits: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))), most, flag }
+        let permits = if most == 0 { Semaphore::MAX_PERMITS } else { most.min(Semaphore::MAX_PERMITS) };
+        Self { permits: Arc::new(Semaphore::new(permits)), most, flag }
     }
 
     /// # Errors
@@ -68,5 +69,19 @@ impl Pool {
                 format!("too many requests: {most} are in flight ({flag}); try again later"),
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn none_is_no_limit() {
+        for (most, expected) in [(0, 1000), (1, 1), (7, 7), (usize::MAX, 1000)] {
+            let pool = Pool::new(most, "--flag");
+            let taken: Vec<_> = std::iter::from_fn(|| pool.take().ok()).take(1000).collect();
+            assert_eq!(taken.len(), expected, "{most}");
+        }
     }
 }

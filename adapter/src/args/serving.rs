@@ -41,26 +41,26 @@ pub(super) struct ServingArgs {
     /// The most requests of one HTTP/2 connection at one time.
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     http2_max_streams_per_connection: u32,
-    /// The most requests at one time; more are refused with 429.
+    /// The most requests at one time; more are refused with 429. 0 is no limit.
     #[arg(long, value_name = "COUNT", default_value_t = 400)]
     max_requests_inflight: usize,
     /// The most connections at one time; more wait.
-    #[arg(long, value_name = "COUNT", default_value_t = 4096)]
+    #[arg(long, value_name = "COUNT", default_value = "4096", value_parser = at_least_one())]
     max_connections: usize,
     /// The longest that a request may take.
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1m")]
+    #[arg(long, value_name = "DURATION", value_parser = some_duration, default_value = "1m")]
     request_timeout: Duration,
     /// The longest that a client may take to send a request's head.
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "32s")]
+    #[arg(long, value_name = "DURATION", value_parser = some_duration, default_value = "32s")]
     header_timeout: Duration,
-    /// The largest head of a request.
-    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "128Ki")]
-    header_limit: usize,
+    /// The largest head of a request, at least 8Ki.
+    #[arg(long, value_name = "BYTES", value_parser = head_bytes, default_value = "128Ki")]
+    header_limit: u32,
     /// How long a connection may be idle.
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "90s")]
+    #[arg(long, value_name = "DURATION", value_parser = some_duration, default_value = "90s")]
     idle_timeout: Duration,
     /// The age at which a connection is asked to go, so that clients spread over replicas.
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m")]
+    #[arg(long, value_name = "DURATION", value_parser = some_duration, default_value = "15m")]
     max_connection_age: Duration,
     /// After SIGTERM, how long to go on serving while /readyz fails, so that clients go elsewhere.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
@@ -77,6 +77,19 @@ enum MinVersion {
     Tls12,
     #[value(name = "VersionTLS13")]
     Tls13,
+}
+
+/// A duration of something that could not be done in none.
+fn some_duration(text: &str) -> Result<Duration, String> {
+    let some = duration(text)?;
+    if some.is_zero() { Err("must be longer than 0".to_owned()) } else { Ok(some) }
+}
+
+/// A size that a request's head may have; the HTTP library buffers no less than the least of them.
+fn head_bytes(text: &str) -> Result<u32, String> {
+    let size = bytes(text)?;
+    let size = u32::try_from(size).map_err(|_| "must be less than 4Gi".to_owned())?;
+    if size < 8 * 1024 { Err("must be at least 8Ki".to_owned()) } else { Ok(size) }
 }
 
 /// Of what is refused altogether without a single one.
@@ -114,7 +127,7 @@ impl ServingArgs {
             header_read_timeout: self.header_timeout,
             idle_timeout: self.idle_timeout,
             max_connection_age: self.max_connection_age,
-            max_header_bytes: u32::try_from(self.header_limit).unwrap_or(u32::MAX),
+            max_header_bytes: self.header_limit,
             http2_max_streams: self.http2_max_streams_per_connection,
             ..LimitsConfig::default()
         }

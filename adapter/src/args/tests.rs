@@ -53,6 +53,10 @@ fn flags_of_the_field_are_understood() {
     assert_eq!(config.authentication.reviews_in_flight, 7);
     assert_eq!(config.authorization.reviews_in_flight, 8);
     assert_eq!(
+        self::config("--max-requests-inflight=0 --header-limit=8Ki").map(|c| c.limits.max_header_bytes),
+        Ok(8192)
+    );
+    assert_eq!(
         self::config("--lister-kubeconfig=k").unwrap().cluster.authorization.unwrap().to_str(),
         Some("k")
     );
@@ -70,6 +74,15 @@ fn contradictions_are_named() {
     check("--metrics-max-age=10s", "--metrics-max-age must not be shorter than --metric-resolution");
     check("--metrics-window=20s", "--metrics-window must be at least twice --metric-resolution");
     check("--metrics-window=100h", "--metrics-window must be at most");
+    check("--max-connections=0", "'0' for '--max-connections <COUNT>'");
+    check("--authentication-token-webhook-inflight=0", "--authentication-token-webhook-inflight <COUNT>'");
+    check("--authorization-webhook-inflight=0", "--authorization-webhook-inflight <COUNT>'");
+    check("--request-timeout=0s", "'--request-timeout <DURATION>': must be longer than 0");
+    check("--header-timeout=0", "'--header-timeout <DURATION>': must be longer than 0");
+    check("--idle-timeout=0s", "'--idle-timeout <DURATION>': must be longer than 0");
+    check("--max-connection-age=0s", "'--max-connection-age <DURATION>': must be longer than 0");
+    check("--header-limit=8191", "'--header-limit <BYTES>': must be at least 8Ki");
+    check("--header-limit=4Gi", "'--header-limit <BYTES>': must be less than 4Gi");
     check("--scrape-body-limit=16M", "expected a number of bytes");
     check("--scrape-ca-file=/does/not/exist", "--scrape-ca-file /does/not/exist: No such file");
     check("--tls-cert-file=x", "--tls-private-key-file");

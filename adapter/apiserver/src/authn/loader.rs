@@ -194,9 +194,10 @@ impl Readiness {
 }
 
 fn read_files(config: &AuthenticationConfig) -> Result<Trust, TrustError> {
-    let bundle = |path: &std::path::PathBuf| {
-        let pem = files::read(path).map_err(|source| TrustError::Read { path: path.clone(), source })?;
-        CaBundle::from_pem(&path.display().to_string(), &pem)
+    let bundle = |flag: &'static str, path: &std::path::PathBuf| {
+        let pem =
+            files::read(path).map_err(|source| TrustError::Read { flag, path: path.clone(), source })?;
+        CaBundle::from_pem(&format!("{flag} {}", path.display()), &pem)
     };
     let request_header = match &config.request_header {
         None => None,
@@ -208,11 +209,17 @@ fn read_files(config: &AuthenticationConfig) -> Result<Trust, TrustError> {
                 group_headers: &flags.group_headers,
                 extra_headers_prefix: &flags.extra_headers_prefix,
             };
-            Some(Arc::new(RequestHeader::new(bundle(&flags.client_ca_file)?, &lists)?))
+            let ca = bundle("--requestheader-client-ca-file", &flags.client_ca_file)?;
+            Some(Arc::new(RequestHeader::new(ca, &lists)?))
         }
     };
     Ok(Trust {
         request_header,
-        client_ca: config.client_ca_file.as_ref().map(bundle).transpose()?.map(Arc::new),
+        client_ca: config
+            .client_ca_file
+            .as_ref()
+            .map(|path| bundle("--client-ca-file", path))
+            .transpose()?
+            .map(Arc::new),
     })
 }

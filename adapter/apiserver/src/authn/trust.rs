@@ -44,8 +44,10 @@ pub(crate) struct CaBundle {
 #[derive(Debug, Error)]
 pub enum TrustError {
     /// A CA file cannot be read.
-    #[error("reading {}: {source}", path.display())]
+    #[error("{flag} {}: {source}", path.display())]
     Read {
+        /// The flag that names the file.
+        flag: &'static str,
         /// The file.
         path: std::path::PathBuf,
         /// Why.

@@ -52,8 +52,11 @@ fn refusals() {
 
     let absent = file("absent.pem");
     let files = CertificateSource::Files { certificate: absent.clone(), key: absent.clone() };
-    check(|c| c.serving.certificate = files, "absent.pem: No such file");
-    check(|c| c.authentication.client_ca_file = Some(absent.clone()), "absent.pem: No such file");
+    let missing = |flag: &str| format!("{flag} {}: No such file", absent.display());
+    check(|c| c.serving.certificate = files, &missing("--tls-cert-file"));
+    check(|c| c.authentication.client_ca_file = Some(absent.clone()), &missing("--client-ca-file"));
+    let header = RequestHeaderConfig::new(absent.clone());
+    check(|c| c.authentication.request_header = Some(header), &missing("--requestheader-client-ca-file"));
     let endless = CertificateSource::Files { certificate: PathBuf::from("/dev/zero"), key: absent };
     check(|c| c.serving.certificate = endless, "/dev/zero: more than 1048576 bytes");
 
