@@ -11,14 +11,14 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
     match (resource.group, resource.plural) {
         ("", "namespaces") => namespace(object),
         ("", "pods") => {
-            pod_spec(&mut object["spec"]);
+            at(object, "/spec", pod_spec);
             set(object, "/status", "phase", json!("Pending"));
         }
         ("", "secrets") => secret(object),
         ("", "services") => service(object),
         ("apps", "deployments" | "replicasets" | "statefulsets") | ("", "replicationcontrollers") => {
             set(object, "/spec", "replicas", json!(1));
-            pod_spec(&mut object["spec"]["template"]["spec"]);
+            at(object, "/spec/template/spec", pod_spec);
         }
         ("autoscaling", "horizontalpodautoscalers") => autoscaler(object),
         _ => {}
@@ -26,60 +26,51 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
 }
 
 fn namespace(object: &mut Value) {
-    let name = object["metadata"]["name"].clone();
-    if !object["metadata"]["labels"].is_object() {
-        object["metadata"]["labels"] = json!({});
-    }
-    object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+    let name = object.pointer("/metadata/name").cloned().unwrap_or_default();
+    at(object, "/metadata", |metadata| set(metadata, "/labels", "kubernetes.io/metadata.name", name.clone()));
     set(object, "/spec", "finalizers", json!(["kubernetes"]));
     set(object, "/status", "phase", json!("Active"));
 }
 
 fn pod_spec(spec: &mut Value) {
-    if !spec.is_object() {
-        return;
-    }
     set(spec, "", "restartPolicy", json!("Always"));
     set(spec, "", "terminationGracePeriodSeconds", json!(30));
     set(spec, "", "dnsPolicy", json!("ClusterFirst"));
-    for container in spec["containers"].as_array_mut().into_iter().flatten() {
-        for port in container["ports"].as_array_mut().into_iter().flatten() {
-            set(port, "", "protocol", json!("TCP"));
-        }
-    }
+    each(spec, "/containers", |container| {
+        each(container, "/ports", |port| set(port, "", "protocol", json!("TCP")));
+    });
 }
 
 fn secret(object: &mut Value) {
     set(object, "", "type", json!("Opaque"));
     let Some(text) = object.as_object_mut().and_then(|fields| fields.remove("stringData")) else { return };
-    if !object["data"].is_object() {
-        object["data"] = json!({});
-    }
     for (key, value) in text.as_object().into_iter().flatten() {
-        object["data"][key] = BASE64_STANDARD.encode(value.as_str().unwrap_or_default()).into();
+        let value = BASE64_STANDARD.encode(value.as_str().unwrap_or_default());
+        let data = object.as_object_mut().map(|fields| fields.entry("data").or_insert_with(|| json!({})));
+        if let Some(data) = data.and_then(Value::as_object_mut) {
+            data.insert(key.clone(), value.into());
+        }
     }
 }
 
 fn service(object: &mut Value) {
     set(object, "/spec", "type", json!("ClusterIP"));
     set(object, "/spec", "sessionAffinity", json!("None"));
-    for port in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
+    each(object, "/spec/ports", |port| {
         set(port, "", "protocol", json!("TCP"));
-        let number = port["port"].clone();
+        let number = port.get("port").cloned().unwrap_or_default();
         set(port, "", "targetPort", number);
-    }
+    });
 }
 
 /// As `pkg/apis/autoscaling/v2/defaults.go`: policies are filled in only when `behavior` is given.
 fn autoscaler(object: &mut Value) {
     set(object, "/spec", "minReplicas", json!(1));
-    let behavior = &mut object["spec"]["behavior"];
-    if !behavior.is_object() {
-        if let Some(spec) = object["spec"].as_object_mut() {
-            spec.remove("behavior");
-        }
+    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    let Some(behavior) = spec.get_mut("behavior").filter(|behavior| behavior.is_object()) else {
+        spec.remove("behavior");
         return;
-    }
+    };
     let percent = json!({"type": "Percent", "value": 100, "periodSeconds": 15});
     let pods = json!({"type": "Pods", "value": 4, "periodSeconds": 15});
     set(behavior, "/scaleUp", "stabilizationWindowSeconds", json!(0));
@@ -87,6 +78,18 @@ fn autoscaler(object: &mut Value) {
     set(behavior, "/scaleUp", "policies", json!([pods, percent]));
     set(behavior, "/scaleDown", "selectPolicy", json!("Max"));
     set(behavior, "/scaleDown", "policies", json!([percent]));
+}
+
+/// Changes what is at `pointer`, if there is something. Whatever its kind: what was sent is judged elsewhere.
+fn at(object: &mut Value, pointer: &str, change: impl FnOnce(&mut Value)) {
+    if let Some(value) = object.pointer_mut(pointer) {
+        change(value);
+    }
+}
+
+/// Changes each element of the list at `pointer`, if there is one.
+fn each(object: &mut Value, pointer: &str, change: impl FnMut(&mut Value)) {
+    at(object, pointer, |value| value.as_array_mut().into_iter().flatten().for_each(change));
 }
 
 /// Sets a field that is absent, making the object at `pointer` (of at most one step) if that is absent too.
@@ -109,6 +112,34 @@ fn set(object: &mut Value, pointer: &str, field: &str, value: Value) {
 mod tests {
     use super::super::resources::known;
     use super::*;
+
+    /// What is no object where one belongs is left as it was sent, for validation to refuse.
+    #[test]
+    fn nonsense_is_left_alone() {
+        let kinds = [
+            ("", "namespaces"),
+            ("", "pods"),
+            ("", "secrets"),
+            ("", "services"),
+            ("apps", "deployments"),
+            ("autoscaling", "horizontalpodautoscalers"),
+        ];
+        let wrong = [json!("text"), json!(1), json!([]), json!(["text"]), json!({"a": 1}), Value::Null];
+        let fields = |value: &Value| json!({"metadata": value, "spec": value, "status": value, "data": value, "stringData": value});
+        let inside = |value: &Value| {
+            json!({"metadata": {"labels": value}, "stringData": {"a": value}, "spec": {
+                "template": value, "containers": value, "ports": value, "behavior": value}})
+        };
+        for (group, plural) in kinds {
+            for value in &wrong {
+                let template =
+                    json!({"spec": {"template": {"spec": value}, "containers": [{"ports": value}]}});
+                for mut object in [value.clone(), fields(value), inside(value), template] {
+                    apply(known(group, plural), &mut object);
+                }
+            }
+        }
+    }
 
     #[test]
     fn defaults_fill_gaps_once_and_overwrite_nothing() {
