@@ -2,26 +2,29 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
     process::ExitCode,
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
-use podgauge_api::CustomMetrics;
+use podgauge_api::{Audience, CustomMetrics, ExternalMetrics, Question, Rules};
 use podgauge_apiserver::{
-    Api, AuthenticationConfig, AuthorizationConfig, CertificateSource, LimitsConfig, Parts, Readiness,
-    Server, ServingConfig, TlsVersion, probes,
+    Api, AuthenticationConfig, AuthorizationConfig, GroupVersion, LimitsConfig, Parts, Readiness, Server,
+    ServingConfig, TlsVersion, probes,
 };
-use podgauge_scrape::{Health, Scraper};
+use podgauge_objects::Follower;
+use podgauge_scrape::{Health, Readers, Scraper};
+use podgauge_store::{Objects, Pod};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::{
     admin::{self, Admin, Check},
-    clock, cluster, own_certificate,
+    certificates::{Caretaker, Certificate, CertificateError},
+    clock, cluster,
     process::Process,
+    rules_file::{self, RulesFile},
     totals::StoreTotals,
 };
 
@@ -30,6 +33,10 @@ use crate::{
 pub(crate) struct Config {
     /// How pods are found and read.
     pub(crate) scrape: podgauge_scrape::Config,
+    /// Which objects stand for pods.
+    pub(crate) objects: podgauge_objects::Config,
+    /// Whose names win over those that need no rule, if there are any.
+    pub(crate) rules: Option<rules_file::Config>,
     /// What is kept.
     pub(crate) store: podgauge_store::Config,
     /// What is served of it.
@@ -53,8 +60,9 @@ pub(crate) struct Config {
 pub(crate) struct Serving {
     pub(crate) bind_address: IpAddr,
     pub(crate) secure_port: u16,
-    /// Certificate and key; a self-made one without.
-    pub(crate) certificate: Option<(PathBuf, PathBuf)>,
+    pub(crate) certificate: Certificate,
+    /// The APIServices that are told of its CA; without, those of the APIs that are served.
+    pub(crate) api_services: Option<Vec<String>>,
     pub(crate) min_tls_version: TlsVersion,
     pub(crate) cipher_suites: Vec<String>,
     pub(crate) http2: bool,
@@ -65,19 +73,27 @@ pub(crate) struct Serving {
 /// podgauge, bound to its ports and not yet running.
 pub(crate) struct App {
     scraper: Scraper,
+    follower: Follower,
+    rules_file: Option<RulesFile>,
     server: Server,
     admin: Admin,
+    caretaker: Caretaker,
     /// Cancelled when draining begins, and known to the probes before.
     draining: CancellationToken,
 }
+
+/// Tells the scraper what is read, so that it scrapes just before the next time.
+struct Listener(Readers);
 
 /// Why podgauge did not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BuildError {
     #[error(transparent)]
     Cluster(#[from] cluster::ClusterError),
-    #[error("cannot make a serving certificate: {0}")]
-    Certificate(#[from] rcgen::Error),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error("{0}")]
+    Rules(String),
     #[error(transparent)]
     Scraper(#[from] podgauge_scrape::ConfigError),
     #[error(transparent)]
@@ -98,29 +114,53 @@ impl App {
         let mut registry = Registry::default();
 
         let (writer, reader) = podgauge_store::open(config.store);
+        let follower = Follower::build(config.objects, clients.pods.clone());
         let scraper = Scraper::build(
             config.scrape,
-            clients.pods,
+            clients.pods.clone(),
             writer,
             podgauge_scrape::Clock::new(clock::now),
             registry.sub_registry_with_prefix("podgauge"),
         )?;
         let api = registry.sub_registry_with_prefix("podgauge_api");
-        let versions = CustomMetrics::both(config.api, reader.clone(), clock::now, api);
+        let (objects, listener) = (follower.objects(), Listener(scraper.readers()));
+        let listed = objects_listed(objects.clone());
+        let rules = Rules::none(reader.clone());
+        let (age, seen) = (config.api.clone(), reader.clone());
+        let versions = CustomMetrics::both(
+            config.api,
+            reader.clone(),
+            objects,
+            rules.clone(),
+            clock::now,
+            listener,
+            api,
+        );
+        let [first, _] = &versions;
+        let external = ExternalMetrics::new(age, seen, rules.clone(), clock::now, first.age_metrics());
+        let mut apis: Vec<Arc<dyn Api>> = vec![Arc::new(external)];
+        apis.extend(versions.into_iter().map(|version| Arc::new(version) as Arc<dyn Api>));
+        let group_versions: Vec<GroupVersion> = apis.iter().map(|api| api.group_version()).collect();
+        let own = registry.sub_registry_with_prefix("podgauge");
+        let rules_file = config.rules.map(|file| RulesFile::build(file, rules, own));
+        let rules_file = rules_file.transpose().map_err(BuildError::Rules)?;
 
         let draining = CancellationToken::new();
         let live = live(scraper.health());
         let pods = pods(scraper.health());
+        let ruled = rules_applied(rules_file.as_ref());
 
-        let certificate = match config.serving.certificate {
-            Some((certificate, key)) => CertificateSource::Files { certificate, key },
-            None => {
-                warn!(
-                    "serving with a self-made certificate, which no client can verify: set --tls-cert-file"
-                );
-                CertificateSource::fixed(own_certificate::make()?)
-            }
-        };
+        let api_services = config.serving.api_services.unwrap_or_else(|| {
+            let name =
+                |group_version: GroupVersion| format!("{}.{}", group_version.version, group_version.group);
+            group_versions.into_iter().map(name).collect()
+        });
+        let (certificate, caretaker) = config.serving.certificate.build(
+            api_services,
+            clients.pods,
+            registry.sub_registry_with_prefix("podgauge"),
+        )?;
+        let certified = caretaker.check();
         let serving = ServingConfig {
             bind_address: config.serving.bind_address,
             secure_port: config.serving.secure_port,
@@ -141,22 +181,25 @@ impl App {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             },
             Parts {
-                apis: versions.into_iter().map(|version| Arc::new(version) as Arc<dyn Api>).collect(),
+                apis,
                 authentication: Some(clients.authentication),
                 authorization: Some(clients.authorization),
                 probes: probes::Probes {
                     live: vec![as_check("loops", &live)],
-                    ready: vec![as_check("pods", &pods)],
+                    ready: vec![
+                        as_check("certificate", &certified),
+                        as_check("pods", &pods),
+                        as_check("objects", &listed),
+                        as_check("rules", &ruled),
+                    ],
                 },
                 // podgauge's own metrics have a port of their own.
                 metrics_page: None,
-                clock: Arc::new(|| {
-                    SystemTime::UNIX_EPOCH + Duration::from_millis(clock::now().millis().unsigned_abs())
-                }),
+                clock: Arc::new(clock::wall),
             },
             registry.sub_registry_with_prefix("podgauge"),
         )?;
-        let ready = ready(pods, server.readiness(), draining.clone());
+        let ready = ready(vec![certified, pods, listed, ruled], server.readiness(), draining.clone());
 
         registry.register_collector(Box::new(StoreTotals(reader)));
         registry.register_collector(Box::new(Process));
@@ -164,17 +207,30 @@ impl App {
         let admin = Admin::build(admin)
             .await
             .map_err(|source| BuildError::Admin { address: config.admin, source })?;
-        Ok(Self { scraper, server, admin, draining })
+        Ok(Self { scraper, follower, rules_file, server, admin, caretaker, draining })
     }
 
     /// Runs until `stop`, then drains: readiness goes first, then the API finishes what is under way, and last go
     /// the scraper, whose values it served, and the probes.
     pub(crate) async fn run(self, stop: CancellationToken) -> ExitCode {
-        let Self { scraper, server, admin, draining } = self;
-        info!(address = %server.local_addr(), "serving custom.metrics.k8s.io");
+        let Self { scraper, follower, rules_file, server, admin, caretaker, draining } = self;
+        info!(address = %server.local_addr(), "serving custom.metrics.k8s.io and external.metrics.k8s.io");
         let rest = CancellationToken::new();
         let mut admin = tokio::spawn(admin.run(rest.clone()));
+        let health = scraper.health();
+        let is_warm = move || health.is_synced() && health.is_warm();
         let mut scraping = tokio::spawn(scraper.run(rest.clone()));
+        let mut caring = tokio::spawn(caretaker.run(rest.clone()));
+        let mut following = tokio::spawn(follower.run(rest.clone()));
+        let mut ruling = tokio::spawn({
+            let rest = rest.clone();
+            async move {
+                match rules_file {
+                    Some(file) => file.run(is_warm, rest).await,
+                    None => rest.cancelled().await,
+                }
+            }
+        });
         let api_stop = CancellationToken::new();
         let mut serving = tokio::spawn(server.run(api_stop.clone()));
 
@@ -182,6 +238,9 @@ impl App {
         let code = tokio::select! {
             () = stop.cancelled() => ExitCode::SUCCESS,
             ended = &mut scraping => failed("the scraper", ended.err()),
+            ended = &mut caring => failed("the certificates' keeper", ended.err()),
+            ended = &mut following => failed("the follower of objects", ended.err()),
+            ended = &mut ruling => failed("the reader of rules", ended.err()),
             ended = &mut admin => failed("the admin server", ended.err()),
             ended = &mut serving => return failed("the API server", ended.err()),
         };
@@ -194,6 +253,14 @@ impl App {
         }
         rest.cancel();
         code
+    }
+}
+
+// === impl Listener ===
+
+impl Audience for Listener {
+    fn answered(&self, question: &Question<'_>, pods: &[Arc<Pod>]) {
+        self.0.answered(question, pods, Instant::now());
     }
 }
 
@@ -215,13 +282,31 @@ fn pods(scraper: Health) -> Check {
     })
 }
 
+/// Objects that have not been asked for. Those that cannot be had hold nothing up: requests for them say why.
+fn objects_listed(objects: Objects) -> Check {
+    Arc::new(move || {
+        objects
+            .unsettled()
+            .map(|resource| format!("{resource} have not been listed yet (--object-resources)"))
+    })
+}
+
+/// Rules that have not seen the first pages: the names that they make would be missing, or mean something else.
+fn rules_applied(file: Option<&RulesFile>) -> Check {
+    let is_applied = file.map(RulesFile::is_applied);
+    Arc::new(move || {
+        let is_owed = is_applied.as_ref().is_some_and(|applied| !applied.load(Ordering::Relaxed));
+        is_owed.then(|| "the rules of --config are being applied to the first pages".to_owned())
+    })
+}
+
 /// All that is missing before requests should come, one thing at a time.
-fn ready(pods: Check, server: Readiness, draining: CancellationToken) -> Check {
+fn ready(owed: Vec<Check>, server: Readiness, draining: CancellationToken) -> Check {
     Arc::new(move || {
         if draining.is_cancelled() {
             return Some("podgauge is shutting down".to_owned());
         }
-        server.check().err().or_else(|| pods())
+        server.check().err().or_else(|| owed.iter().find_map(|check| check()))
     })
 }
 

@@ -5,8 +5,10 @@
 //! of ours. Flags are read here and nowhere else, and leave as the parts' own configurations.
 
 mod authn;
+mod certificates;
 mod cluster;
 mod logging;
+mod rules;
 mod scraping;
 mod serving;
 mod units;
@@ -20,7 +22,7 @@ use std::{
 
 use clap::{Parser, error::ErrorKind};
 
-use crate::app;
+use crate::{app, commands::Command};
 
 /// Kubernetes custom metrics straight from the pods.
 ///
@@ -29,13 +31,20 @@ use crate::app;
 /// Durations are written as in Go (500ms, 15s, 1m30s), sizes in bytes or with Ki, Mi, Gi.
 #[derive(Debug, Parser)]
 #[command(name = "podgauge", version, max_term_width = 110, disable_help_subcommand = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_help_heading = "Commands, in place of serving")]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
     #[command(flatten)]
     scraping: scraping::ScrapingArgs,
     #[command(flatten)]
     values: values::ValueArgs,
     #[command(flatten)]
+    rules: rules::RulesArgs,
+    #[command(flatten)]
     serving: serving::ServingArgs,
+    #[command(flatten)]
+    certificates: certificates::CertificateArgs,
     #[command(flatten)]
     authn: authn::AuthArgs,
     #[command(flatten)]
@@ -74,11 +83,15 @@ impl Args {
     fn try_config(&self) -> Result<app::Config, String> {
         let scrape = self.scraping.config()?;
         let (store, api) = self.values.config(&scrape)?;
+        let in_pod = self.cluster.is_in_pod();
+        let (certificate, api_services) = self.certificates.config(self.serving.files(), in_pod)?;
         Ok(app::Config {
             scrape,
+            objects: self.scraping.objects()?,
+            rules: self.rules.config(api.max_age, self.scraping.object_resources())?,
             store,
             api,
-            serving: self.serving.config()?,
+            serving: self.serving.config(certificate, api_services),
             limits: self.serving.limits(),
             authentication: self.authn.authentication()?,
             authorization: self.authn.authorization(),
@@ -96,6 +109,10 @@ fn complain(error: &clap::Error) -> ExitCode {
         let mut out = stdout();
         let _ = if out.is_terminal() { write!(out, "{}", text.ansi()) } else { write!(out, "{text}") };
         return ExitCode::SUCCESS;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = write!(stderr(), "{text}");
+        return ExitCode::from(2);
     }
     let _ = writeln!(stderr(), "podgauge: {} (see podgauge --help)", one_line(&text.to_string()));
     ExitCode::from(2)

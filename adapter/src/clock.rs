@@ -1,6 +1,6 @@
 //! The only place that reads the wall clock.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use podgauge_store::Timestamp;
 
@@ -12,4 +12,9 @@ pub(crate) fn now() -> Timestamp {
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |millis| -millis),
     };
     Timestamp::from_millis(millis)
+}
+
+/// The wall time now, as certificates are measured with.
+pub(crate) fn wall() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(now().millis().unsigned_abs())
 }

@@ -5,10 +5,13 @@
 mod admin;
 mod app;
 mod args;
+mod certificates;
 mod clock;
 mod cluster;
+mod commands;
 mod own_certificate;
 mod process;
+mod rules_file;
 mod shutdown;
 mod totals;
 
@@ -26,6 +29,9 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return code,
     };
+    if let Some(command) = &args.command {
+        return command.run();
+    }
     args.logging.start();
     let config = match args.config() {
         Ok(config) => config,

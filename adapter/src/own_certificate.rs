@@ -1,18 +1,16 @@
-//! A serving certificate for when none is given.
+//! A serving certificate for a run outside of any cluster's namespace.
 
 use podgauge_apiserver::PemPair;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 
-/// A fresh self-signed certificate (ECDSA P-256) for localhost and for the Service `podgauge`.
+/// A fresh self-signed certificate (ECDSA P-256) for localhost and for a Service `podgauge` in namespace `podgauge`.
 ///
-/// Nothing can verify it, so it serves for trying out alone: an APIService that is worth trusting has the
-/// `caBundle` of a certificate from `--tls-cert-file`.
+/// Nothing can verify it, so it serves for trying out alone.
 ///
 /// # Errors
 /// The library's, if it finds no randomness.
 pub(crate) fn make() -> Result<PemPair, rcgen::Error> {
-    let namespace = std::env::var("POD_NAMESPACE").unwrap_or_else(|_| "podgauge".to_owned());
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), format!("podgauge.{namespace}.svc")];
+    let names = ["localhost", "127.0.0.1", "podgauge.podgauge.svc"].map(str::to_owned);
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name.push(DnType::CommonName, "podgauge");
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -5,6 +5,8 @@
 //! | `namespaces/NS/pods/NAME/METRIC` | one pod's value |
 //! | `namespaces/NS/pods/*/METRIC` | a value for each pod that `labelSelector` picks and that has one |
 //! | `namespaces/NS/metrics/METRIC` | one value for the namespace, put together from its pods |
+//! | `namespaces/NS/RESOURCE/NAME/METRIC` | one value for a Service, a Deployment or another object that selects pods |
+//! | `nodes/NAME/METRIC` | one value for a node, put together from the pods on it |
 //!
 //! `metricLabelSelector` picks series on the pods' pages; `fieldSelector` knows `metadata.name` and
 //! `metadata.namespace`. A request that no pod can answer is a 404 whose message says why.
@@ -13,19 +15,22 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use podgauge_apiserver::{
     Answer, Api, ApiResource, Definition, GroupVersion, Query, Representation, Request, Selector, Status,
-    Table,
+    Table, selector::SelectorError,
 };
-use podgauge_store::{Pod, Reader, Timestamp};
+use podgauge_store::{NoPodSet, Objects, Pod, PodSet, Reader, Timestamp};
 use prometheus_client::registry::Registry;
 
 use crate::{
-    AgeMetrics, Quantity,
+    AgeMetrics, Audience, Quantity, audience,
     discovery::Discovery,
     document::{Document, Object},
     explain::{Subject, Unavailable},
     fields::FieldSelector,
-    names::{Across, split_across},
-    schema, table,
+    names::{Across, Metric, split_across},
+    rules::Rules,
+    schema,
+    selectors::Selectors,
+    table,
     tally::{Lack, Question, Tally, Value, tally_pod},
 };
 
@@ -39,9 +44,10 @@ pub struct Config {
 }
 
 /// One version of `custom.metrics.k8s.io`.
+#[derive(Clone)]
 pub struct CustomMetrics {
-    version: Version,
-    shared: Arc<Shared>,
+    pub(crate) version: Version,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// The versions of `custom.metrics.k8s.io`.
@@ -53,24 +59,30 @@ pub enum Version {
     V1Beta2,
 }
 
-type Clock = dyn Fn() -> Timestamp + Send + Sync;
+pub(crate) type Clock = dyn Fn() -> Timestamp + Send + Sync;
 
-struct Shared {
-    config: Config,
-    reader: Reader,
-    clock: Box<Clock>,
-    metrics: AgeMetrics,
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) reader: Reader,
+    objects: Objects,
+    pub(crate) rules: Rules,
+    pub(crate) clock: Box<Clock>,
+    pub(crate) metrics: AgeMetrics,
     discovery: Discovery,
+    audience: Box<dyn Audience>,
+    selectors: Selectors,
 }
 
 /// What a path asks for.
 enum Route<'a> {
     Pods { namespace: &'a str, name: &'a str, metric: &'a str },
     Namespace { name: &'a str, metric: &'a str },
+    Node { name: &'a str, metric: &'a str },
+    Owner { namespace: &'a str, resource: &'a str, name: &'a str, metric: &'a str },
 }
 
 /// The answer that is being put together.
-enum Draft<'a> {
+pub(crate) enum Draft<'a> {
     List(Document<'a>),
     Table(Table),
 }
@@ -78,16 +90,37 @@ enum Draft<'a> {
 // === impl CustomMetrics ===
 
 impl CustomMetrics {
-    /// Both versions over one store. `clock` tells the wall time; it is asked once for each request.
+    /// The counters that are shared with other APIs over the same store.
+    #[must_use]
+    pub fn age_metrics(&self) -> AgeMetrics {
+        self.shared.metrics.clone()
+    }
+
+    /// Both versions over one store. `rules` win over the names that pages have by themselves. `clock` tells the wall time; it is asked once for each request. `audience` is told
+    /// what was answered.
     pub fn both(
         config: Config,
         reader: Reader,
+        objects: Objects,
+        rules: Rules,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+        audience: impl Audience,
         registry: &mut Registry,
     ) -> [Self; 2] {
         let discovery = Discovery::new(config.discovery_metrics);
         let metrics = AgeMetrics::register(registry);
-        let shared = Arc::new(Shared { config, reader, clock: Box::new(clock), metrics, discovery });
+        let (clock, audience) = (Box::new(clock), Box::new(audience));
+        let shared = Arc::new(Shared {
+            config,
+            reader,
+            objects,
+            rules,
+            clock,
+            metrics,
+            discovery,
+            audience,
+            selectors: Selectors::default(),
+        });
         [Version::V1Beta1, Version::V1Beta2].map(|version| Self { version, shared: Arc::clone(&shared) })
     }
 }
@@ -98,7 +131,9 @@ impl Api for CustomMetrics {
     }
 
     fn resources(&self) -> Vec<ApiResource> {
-        self.shared.discovery.resources(&self.shared.reader).to_vec()
+        let mut resources = self.shared.discovery.resources(&self.shared.reader).to_vec();
+        self.add_ruled(&mut resources);
+        resources
     }
 
     fn definitions(&self) -> Vec<Definition> {
@@ -106,10 +141,24 @@ impl Api for CustomMetrics {
     }
 
     fn get(&self, request: &Request) -> Result<Answer, Status> {
+        if let Some(answer) = self.ruled(request) {
+            return answer;
+        }
         let now = (self.shared.clock)();
         let answer = match Route::of(&request.segments)? {
             Route::Pods { namespace, name, metric } => self.pods(request, namespace, name, metric, now),
-            Route::Namespace { name, metric } => self.namespace(request, name, metric, now),
+            Route::Namespace { name, metric } => {
+                let pods = self.shared.reader.pods(name, |_| true);
+                self.together(request, Whole::namespace(name), &pods, metric, now)
+            }
+            Route::Node { name, metric } => {
+                let mut pods = self.shared.reader.all_pods();
+                pods.retain(|pod| pod.node.as_deref() == Some(name));
+                self.together(request, Whole::node(name), &pods, metric, now)
+            }
+            Route::Owner { namespace, resource, name, metric } => {
+                self.owner(request, [namespace, resource, name], metric, now)
+            }
         };
         if answer.as_ref().is_err_and(|status| status.code == 404) {
             self.shared.metrics.unavailable();
@@ -135,9 +184,9 @@ impl CustomMetrics {
     ) -> Result<Answer, Status> {
         let query = &request.query;
         let fields = FieldSelector::parse(query.value("fieldSelector").unwrap_or_default())?;
-        let series = selector(query, "metricLabelSelector")?;
+        let series = self.selector(query, "metricLabelSelector")?;
         let (subject, pods) = if name == "*" {
-            let selected = selector(query, "labelSelector")?;
+            let selected = self.selector(query, "labelSelector")?;
             let wanted = |pod: &Pod| {
                 selected.matches(|key| pod.labels.get(key))
                     && fields.matches(&pod.key.namespace, &pod.key.name)
@@ -153,57 +202,116 @@ impl CustomMetrics {
             }
             (Subject::Pod { namespace, name }, self.shared.reader.pod(namespace, name).into_iter().collect())
         };
-        let question = self.question(metric, &series, now);
+        let asked = Metric::new(metric);
+        let question = self.question(&asked, &series, now);
         let mut draft = Draft::new(self.version, request, metric, &series, pods.len());
         let mut lacking = Vec::new();
         let mut any = false;
-        for pod in pods {
-            match tally_pod(&pod, &question).and_then(|tally| tally.value()) {
+        for pod in &pods {
+            match tally_pod(pod, &question).and_then(|tally| tally.value()) {
                 Ok(value) => {
                     let (namespace, name) = (&*pod.key.namespace, &*pod.key.name);
                     any |= self.push(&mut draft, Object::Pod { namespace, name }, metric, &value, now);
                 }
-                Err(lack) => lacking.push((pod, Some(lack))),
+                Err(lack) => lacking.push((Arc::clone(pod), Some(lack))),
             }
         }
-        if any { Ok(draft.finish()) } else { Err(self.unavailable(subject, request, &question, &lacking)) }
+        if !any {
+            return Err(self.unavailable(subject, request, &question, &lacking));
+        }
+        self.tell(request, [namespace, "pods", name], metric, &pods);
+        Ok(draft.finish())
     }
 
-    fn namespace(
+    fn owner(
         &self,
         request: &Request,
-        name: &str,
+        [namespace, resource, name]: [&str; 3],
         metric: &str,
         now: Timestamp,
     ) -> Result<Answer, Status> {
-        let series = selector(&request.query, "metricLabelSelector")?;
-        let question = self.question(metric, &series, now);
-        let pods = self.shared.reader.pods(name, |_| true);
-        let merged = merged(&pods, &question).or_else(|lacking| {
+        let found = self.shared.objects.find(resource, namespace, name);
+        let PodSet { kind, selector } =
+            found.map_err(|why| no_pod_set(&why, &format!("{resource} {namespace}/{name}"), resource))?;
+        let picks = self.shared.selectors.parse(&selector).map_err(|error| {
+            Status::not_found(format!(
+                "{resource} {namespace}/{name} has a selector that cannot be read: {error}"
+            ))
+        })?;
+        let pods = self.shared.reader.pods(namespace, |pod| picks.matches(|key| pod.labels.get(key)));
+        let whole = Whole {
+            named: [namespace, resource, name],
+            subject: Subject::Owner { kind: &kind, namespace, name, selector: &selector },
+            object: Object::Owner { kind: &kind, namespace, name },
+        };
+        self.together(request, whole, &pods, metric, now)
+    }
+
+    /// One value from the pods of a whole.
+    fn together(
+        &self,
+        request: &Request,
+        whole: Whole<'_>,
+        pods: &[Arc<Pod>],
+        metric: &str,
+        now: Timestamp,
+    ) -> Result<Answer, Status> {
+        let series = self.selector(&request.query, "metricLabelSelector")?;
+        let asked = Metric::new(metric);
+        let question = self.question(&asked, &series, now);
+        let merged = merged(pods, &question).or_else(|lacking| {
             let is_unknown =
                 lacking.iter().all(|(_, lack)| lack.is_some_and(|lack| lack <= Lack::NoSuchName));
             match split_across(metric).filter(|_| is_unknown) {
-                Some((base, across)) => across_pods(&pods, &Question { metric: base, ..question }, across),
+                Some((base, across)) => {
+                    let base = Metric::new(base);
+                    across_pods(pods, &Question { metric: &base, ..question }, across)
+                }
                 None => Err(lacking),
             }
         });
         let mut draft = Draft::new(self.version, request, metric, &series, 1);
         match merged {
-            Ok(value) if self.push(&mut draft, Object::Namespace { name }, metric, &value, now) => {
+            Ok(value) if self.push(&mut draft, whole.object, metric, &value, now) => {
+                self.tell(request, whole.named, metric, pods);
                 Ok(draft.finish())
             }
-            Ok(_) => Err(self.unavailable(Subject::Namespace { name }, request, &question, &[])),
-            Err(lacking) => Err(self.unavailable(Subject::Namespace { name }, request, &question, &lacking)),
+            Ok(_) => Err(self.unavailable(whole.subject, request, &question, &[])),
+            Err(lacking) => Err(self.unavailable(whole.subject, request, &question, &lacking)),
         }
     }
 
-    fn question<'a>(&self, metric: &'a str, series: &'a Selector, now: Timestamp) -> Question<'a> {
+    /// Tells the audience what was answered.
+    pub(crate) fn tell(&self, request: &Request, named: [&str; 3], metric: &str, pods: &[Arc<Pod>]) {
+        let value = |parameter| request.query.value(parameter).unwrap_or_default();
+        let [namespace, resource, name] = named;
+        // A name says all that selectors could.
+        let selector = |parameter| if name == "*" { value(parameter) } else { "" };
+        let question = audience::Question {
+            namespace,
+            resource,
+            name,
+            labels: selector("labelSelector"),
+            fields: selector("fieldSelector"),
+            metric,
+            series: value("metricLabelSelector"),
+        };
+        self.shared.audience.answered(&question, pods);
+    }
+
+    fn selector(&self, query: &Query, parameter: &str) -> Result<Arc<Selector>, Status> {
+        let text = query.value(parameter).unwrap_or_default();
+        let parsed = self.shared.selectors.parse(text);
+        parsed.map_err(|error| invalid_selector(parameter, text, &error))
+    }
+
+    fn question<'a>(&self, metric: &'a Metric<'a>, series: &'a Selector, now: Timestamp) -> Question<'a> {
         let window = self.shared.reader.window();
         Question { metric, series, now, max_age: self.shared.config.max_age, window }
     }
 
     /// Adds a value to the answer; false if it cannot be said as a quantity.
-    fn push(
+    pub(crate) fn push(
         &self,
         draft: &mut Draft<'_>,
         object: Object<'_>,
@@ -230,8 +338,47 @@ impl CustomMetrics {
     ) -> Status {
         let Question { metric, now, max_age, window, .. } = *question;
         let series = request.query.value("metricLabelSelector").unwrap_or_default();
-        Unavailable { subject, metric, series, pods, now, max_age, window }.status()
+        Unavailable { subject, metric: metric.name, series, pods, now, max_age, window }.status()
     }
+}
+
+/// Something that stands for many pods: what the answer calls it, and what a message does.
+#[derive(Clone, Copy)]
+struct Whole<'a> {
+    /// Namespace, resource and name; what there is none of is empty.
+    named: [&'a str; 3],
+    subject: Subject<'a>,
+    object: Object<'a>,
+}
+
+// === impl Whole ===
+
+impl<'a> Whole<'a> {
+    fn namespace(name: &'a str) -> Self {
+        let named = ["", "namespaces", name];
+        Self { named, subject: Subject::Namespace { name }, object: Object::Namespace { name } }
+    }
+
+    fn node(name: &'a str) -> Self {
+        let named = ["", "nodes", name];
+        Self { named, subject: Subject::Node { name }, object: Object::Node { name } }
+    }
+}
+
+/// Why an object has no pods to ask, for its reader.
+fn no_pod_set(why: &NoPodSet, object: &str, resource: &str) -> Status {
+    let message = match why {
+        NoPodSet::Resource { known } => format!(
+            "podgauge has no metrics for {resource:?}: it answers for pods, namespaces, nodes and {} \
+             (--object-resources names more)",
+            known.join(", ")
+        ),
+        NoPodSet::NotListed => format!("{resource} have not been listed yet; ask again in a moment"),
+        NoPodSet::Unavailable(why) => format!("{object} is not known: {why}"),
+        NoPodSet::Missing => format!("there is no {object}"),
+        NoPodSet::SelectsNothing => format!("{object} selects no pods by labels, so there is nobody to ask"),
+    };
+    Status::not_found(message)
 }
 
 /// The pods that were asked, and what each lacks if it does.
@@ -274,10 +421,13 @@ fn tallies(pods: &[Arc<Pod>], question: &Question<'_>) -> Result<Vec<Tally>, Ask
     Ok(answers.into_iter().filter_map(Result::ok).collect())
 }
 
-fn selector(query: &Query, parameter: &str) -> Result<Selector, Status> {
+pub(crate) fn selector(query: &Query, parameter: &str) -> Result<Selector, Status> {
     let text = query.value(parameter).unwrap_or_default();
-    Selector::parse(text)
-        .map_err(|error| Status::bad_request(format!("invalid {parameter} {text:?}: {error}")))
+    Selector::parse(text).map_err(|error| invalid_selector(parameter, text, &error))
+}
+
+fn invalid_selector(parameter: &str, text: &str, error: &SelectorError) -> Status {
+    Status::bad_request(format!("invalid {parameter} {text:?}: {error}"))
 }
 
 // === impl Version ===
@@ -301,13 +451,18 @@ impl<'a> Route<'a> {
         match *segments {
             ["namespaces", name, "metrics", metric] => Ok(Self::Namespace { name, metric }),
             ["namespaces", namespace, "pods", name, metric] => Ok(Self::Pods { namespace, name, metric }),
-            ["namespaces", _, resource, _, _] | [resource, _, _]
-                if !matches!(resource, "namespaces" | "pods") =>
-            {
+            ["namespaces", _, _, "*", _] => Err(Status::bad_request(
+                "only pods can be asked for all at once; name one object: \
+                 namespaces/NAMESPACE/RESOURCE/NAME/METRIC",
+            )),
+            ["namespaces", namespace, resource, name, metric] => {
+                Ok(Self::Owner { namespace, resource, name, metric })
+            }
+            ["nodes", name, metric] => Ok(Self::Node { name, metric }),
+            [resource, _, _] if !matches!(resource, "namespaces" | "pods") => {
                 Err(Status::not_found(format!(
-                    "podgauge has no metrics for {resource:?}: it answers for pods, at \
-                     namespaces/NAMESPACE/pods/NAME/METRIC, and for namespaces, at \
-                     namespaces/NAMESPACE/metrics/METRIC"
+                    "podgauge has no metrics for {resource:?} outside namespaces: it answers for \
+                     nodes/NAME/METRIC and namespaces/NAMESPACE/RESOURCE/NAME/METRIC"
                 )))
             }
             ["namespaces", _, _] => Err(Status::bad_request(
@@ -325,14 +480,20 @@ impl<'a> Route<'a> {
 // === impl Draft ===
 
 impl<'a> Draft<'a> {
-    fn new(version: Version, request: &Request, metric: &'a str, series: &Selector, items: usize) -> Self {
+    pub(crate) fn new(
+        version: Version,
+        request: &Request,
+        metric: &'a str,
+        series: &Selector,
+        items: usize,
+    ) -> Self {
         match request.representation {
             Representation::Object => Self::List(Document::new(version, metric, series, items)),
             Representation::Table => Self::Table(table::new()),
         }
     }
 
-    fn finish(self) -> Answer {
+    pub(crate) fn finish(self) -> Answer {
         match self {
             Self::List(document) => Answer::Json(document.finish()),
             Self::Table(table) => Answer::Table(table),

@@ -96,12 +96,12 @@ fn first_names(layout: &Layout, limit: usize) -> Vec<String> {
 
 /// Whether Kubernetes' clients can ask for the name: it must fit one segment of a path (apimachinery,
 /// `api/validate/content/path.go`).
-fn is_addressable(name: &str) -> bool {
+pub(crate) fn is_addressable(name: &str) -> bool {
     !matches!(name, "." | "..") && !name.contains(['/', '%'])
 }
 
 /// Tells sets of layouts apart, whatever their order.
-fn fingerprint(layouts: &[Arc<Layout>]) -> u64 {
+pub(crate) fn fingerprint(layouts: &[Arc<Layout>]) -> u64 {
     let mixed = |id: u64| (id ^ (id >> 31)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
     layouts.iter().map(|layout| mixed(layout.id())).fold(layouts.len() as u64, u64::wrapping_add)
 }

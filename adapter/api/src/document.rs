@@ -6,7 +6,7 @@ use podgauge_apiserver::{
     Selector,
     selector::{Operator, Requirement},
 };
-use podgauge_store::Timestamp;
+use podgauge_store::{ObjectKind, Timestamp};
 use serde_json::{Value as Json, json};
 
 use crate::{Quantity, custom::Version, tally::Value};
@@ -14,8 +14,22 @@ use crate::{Quantity, custom::Version, tally::Value};
 /// What an item is about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Object<'a> {
-    Pod { namespace: &'a str, name: &'a str },
-    Namespace { name: &'a str },
+    Pod {
+        namespace: &'a str,
+        name: &'a str,
+    },
+    Namespace {
+        name: &'a str,
+    },
+    Node {
+        name: &'a str,
+    },
+    /// An object that stands for pods, or that a rule names; in no namespace where that is empty.
+    Owner {
+        kind: &'a ObjectKind,
+        namespace: &'a str,
+        name: &'a str,
+    },
 }
 
 /// A list being written.
@@ -26,28 +40,43 @@ pub(crate) struct Document<'a> {
     selector: String,
     json: String,
     items: usize,
+    /// The second that was written last, and its text: most items are of the same one.
+    second: (i64, Cow<'static, str>),
 }
 
 // === impl Object ===
 
 impl Object<'_> {
-    pub(crate) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &str {
         match self {
             Self::Pod { .. } => "Pod",
             Self::Namespace { .. } => "Namespace",
+            Self::Node { .. } => "Node",
+            Self::Owner { kind, .. } => &kind.kind,
+        }
+    }
+
+    pub(crate) fn api_version(&self) -> &str {
+        match self {
+            Self::Owner { kind, .. } => &kind.api_version,
+            _ => "v1",
         }
     }
 
     pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Pod { name, .. } | Self::Namespace { name } => name,
+            Self::Pod { name, .. }
+            | Self::Namespace { name }
+            | Self::Node { name }
+            | Self::Owner { name, .. } => name,
         }
     }
 
     pub(crate) fn namespace(&self) -> Option<&str> {
         match self {
             Self::Pod { namespace, .. } => Some(namespace),
-            Self::Namespace { .. } => None,
+            Self::Owner { namespace, .. } => Some(*namespace).filter(|namespace| !namespace.is_empty()),
+            Self::Namespace { .. } | Self::Node { .. } => None,
         }
     }
 }
@@ -60,7 +89,14 @@ impl<'a> Document<'a> {
         json.push_str(r#"{"kind":"MetricValueList","apiVersion":"custom.metrics.k8s.io/"#);
         json.push_str(version.as_str());
         json.push_str(r#"","metadata":{},"items":["#);
-        Self { version, metric, selector: label_selector(selector).to_string(), json, items: 0 }
+        Self {
+            version,
+            metric,
+            selector: label_selector(selector).to_string(),
+            json,
+            items: 0,
+            second: (i64::MIN, Cow::Borrowed("")),
+        }
     }
 
     /// Adds an item, in the order of members that Kubernetes' own types write.
@@ -69,16 +105,17 @@ impl<'a> Document<'a> {
             self.json.push(',');
         }
         self.items += 1;
-        self.json.push_str(r#"{"describedObject":{"kind":""#);
-        self.json.push_str(object.kind());
-        self.json.push('"');
+        self.json.push_str(r#"{"describedObject":{"kind":"#);
+        self.string(object.kind());
         if let Some(namespace) = object.namespace() {
             self.json.push_str(r#","namespace":"#);
             self.string(namespace);
         }
         self.json.push_str(r#","name":"#);
         self.string(object.name());
-        self.json.push_str(r#","apiVersion":"v1"},"#);
+        self.json.push_str(r#","apiVersion":"#);
+        self.string(object.api_version());
+        self.json.push_str("},");
         match self.version {
             Version::V1Beta1 => {
                 self.json.push_str(r#""metricName":"#);
@@ -93,7 +130,11 @@ impl<'a> Document<'a> {
             }
         }
         self.json.push_str(r#","timestamp":""#);
-        self.json.push_str(&rfc3339(value.at));
+        let second = value.at.millis().div_euclid(1000);
+        if self.second.0 != second {
+            self.second = (second, rfc3339(value.at));
+        }
+        self.json.push_str(&self.second.1);
         self.json.push('"');
         if let Some(window) = value.window {
             let name = match self.version {

@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, fmt::Write as _, ops::ControlFlow, sync::Arc, time::Duration};
 
 use podgauge_apiserver::Status;
-use podgauge_store::{Failure, Pod, Scrapeable, Target, Timestamp};
+use podgauge_store::{Failure, ObjectKind, Pod, Scrapeable, Target, Timestamp};
 
 use crate::{names::each_answered, tally::Lack};
 
@@ -19,6 +19,10 @@ pub(crate) enum Subject<'a> {
     Pods { namespace: &'a str, labels: &'a str, fields: &'a str },
     /// A namespace.
     Namespace { name: &'a str },
+    /// A node.
+    Node { name: &'a str },
+    /// The pods that an object selects.
+    Owner { kind: &'a ObjectKind, namespace: &'a str, name: &'a str, selector: &'a str },
 }
 
 /// Everything that a message rests on.
@@ -74,11 +78,18 @@ impl Unavailable<'_> {
                 out.write_str(": ")?;
             }
             Subject::Namespace { name } => write!(out, "namespace {name:?}: ")?,
+            Subject::Node { name } => write!(out, "node {name:?}: ")?,
+            Subject::Owner { kind, namespace, name, selector } => {
+                write!(out, "{} {namespace}/{name}, which selects {selector:?}: ", kind.kind)?;
+            }
         }
         if self.pods.is_empty() {
             return out.write_str(match self.subject {
                 Subject::Pod { .. } => "there is no such pod",
-                Subject::Pods { labels: "", fields: "", .. } | Subject::Namespace { .. } => "it has no pods",
+                Subject::Pods { labels: "", fields: "", .. }
+                | Subject::Namespace { .. }
+                | Subject::Node { .. }
+                | Subject::Owner { .. } => "it has no pods",
                 Subject::Pods { .. } => "no pod matches; check the namespace and the labels",
             });
         }

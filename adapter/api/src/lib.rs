@@ -1,30 +1,42 @@
 //! The metrics APIs as functions of (request, store, now).
 //!
-//! [`CustomMetrics`] is `custom.metrics.k8s.io`, once for each version. It answers from memory, and the
-//! same store, request and instant give the same bytes. It knows no socket, no pod and no credential:
-//! who may ask is settled before it is asked, and what it reads is the [store](podgauge_store).
+//! [`CustomMetrics`] is `custom.metrics.k8s.io`, once for each version, and [`ExternalMetrics`] is
+//! `external.metrics.k8s.io`. They answer from memory, and the
+//! same store, request and instant give the same bytes. They know no socket, no pod and no credential:
+//! who may ask is settled before they are asked, and what they read is the [store](podgauge_store).
 //!
 //! ```text
-//! custom ── path, selectors, which pods
+//! custom ── path, which pods
+//!   selectors ── their texts, parsed once
 //!   names ── a metric's name -> which series of a layout, and what to do with them
 //!   tally ── those series' numbers -> one value, its time and its window
+//!   audience ── who is told what was read
+//!   ruled, rules ── names of a configuration file -> a query over the store's series
 //!   explain ── no value -> a message that says why and what to do
 //!   document, table, discovery, schema ── what leaves
 //! ```
 
 mod age;
+mod audience;
 mod custom;
 mod discovery;
 mod document;
 mod explain;
+mod external;
 mod fields;
 mod histogram;
 mod names;
 mod quantity;
+mod ruled;
+mod rules;
 mod schema;
+mod selectors;
 mod table;
 mod tally;
 
 pub use age::AgeMetrics;
+pub use audience::{Audience, Question};
 pub use custom::{Config, CustomMetrics, Version};
+pub use external::ExternalMetrics;
 pub use quantity::Quantity;
+pub use rules::Rules;

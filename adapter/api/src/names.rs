@@ -10,21 +10,54 @@
 //!
 //! A name that the page really has wins over a derived one.
 
-use std::ops::ControlFlow;
+use std::{cell::RefCell, ops::ControlFlow, rc::Rc, sync::Arc};
 
 use podgauge_store::{Kind, Layout};
 
 /// What to do with which series of a layout. Series are ids of that layout.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Plan<'a> {
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Plan {
     /// Add up the newest values.
-    Sum(&'a [u32]),
+    Sum(Box<[u32]>),
     /// Add up the rates.
-    Rate(&'a [u32]),
+    Rate(Box<[u32]>),
     /// Divide the rise of the sums by the rise of the counts.
-    Mean { sums: &'a [u32], counts: &'a [u32] },
+    Mean { sums: Box<[u32]>, counts: Box<[u32]> },
     /// Find the quantile in the rises of the buckets.
-    Quantile { quantile: f64, buckets: &'a [u32] },
+    Quantile { quantile: f64, buckets: Box<[u32]> },
+}
+
+/// A layout that was looked at, and what was found.
+type Looked = (Arc<Layout>, Option<Rc<Plan>>);
+
+/// A metric's name, and what it means on the pages that were looked at last: the pods of a workload share a layout, so
+/// that a name is looked up once for all of them.
+#[derive(Debug)]
+pub(crate) struct Metric<'a> {
+    /// The name.
+    pub(crate) name: &'a str,
+    last: RefCell<Option<Looked>>,
+}
+
+// === impl Metric ===
+
+impl<'a> Metric<'a> {
+    pub(crate) fn new(name: &'a str) -> Self {
+        Self { name, last: RefCell::default() }
+    }
+
+    /// What it means on a page of this layout; `None` if nothing.
+    pub(crate) fn plan(&self, layout: &Arc<Layout>) -> Option<Rc<Plan>> {
+        let mut last = self.last.borrow_mut();
+        match &*last {
+            Some((known, plan)) if Arc::ptr_eq(known, layout) => plan.clone(),
+            _ => {
+                let plan = resolve(layout, self.name).map(Rc::new);
+                *last = Some((Arc::clone(layout), plan.clone()));
+                plan
+            }
+        }
+    }
 }
 
 /// How an object that stands for many pods puts their values together, if not by adding them up.
@@ -41,9 +74,9 @@ const QUANTILES: [(&str, f64); 4] = [("_p50", 0.5), ("_p90", 0.9), ("_p95", 0.95
 const ACROSS: [(&str, Across); 3] = [("_min", Across::Min), ("_max", Across::Max), ("_avg", Across::Avg)];
 
 /// What `metric` means on a page of this layout; `None` if nothing.
-pub(crate) fn resolve<'a>(layout: &'a Layout, metric: &str) -> Option<Plan<'a>> {
+pub(crate) fn resolve(layout: &Layout, metric: &str) -> Option<Plan> {
     if let Some(name) = layout.name(metric) {
-        return Some(Plan::Sum(name.series));
+        return Some(Plan::Sum(name.series.into()));
     }
     if let Some(base) = metric.strip_suffix(PER_SECOND) {
         let counter = || of_kind(layout, &format!("{base}_total"), Kind::Counter);
@@ -97,8 +130,8 @@ pub(crate) fn each_answered(
     ControlFlow::Continue(())
 }
 
-fn of_kind<'a>(layout: &'a Layout, name: &str, kind: Kind) -> Option<&'a [u32]> {
-    layout.name(name).filter(|name| name.kind == kind).map(|name| name.series)
+fn of_kind(layout: &Layout, name: &str, kind: Kind) -> Option<Box<[u32]>> {
+    layout.name(name).filter(|name| name.kind == kind).map(|name| name.series.into())
 }
 
 #[cfg(test)]
@@ -129,20 +162,19 @@ mod tests {
     #[test]
     fn names_mean() {
         let layout = layout();
-        let check =
-            |metric: &str, want: Option<Plan<'_>>| assert_eq!(resolve(&layout, metric), want, "{metric}");
-        check("messages", Some(Plan::Sum(&[0])));
-        check("http_requests_total", Some(Plan::Sum(&[1, 2])));
-        check("http_requests_per_second", Some(Plan::Rate(&[1, 2])));
-        check("http_requests_total_per_second", Some(Plan::Rate(&[1, 2])));
-        check("ticks_per_second", Some(Plan::Rate(&[3])));
-        check("wait_seconds_per_second", Some(Plan::Rate(&[7])));
-        check("wait_seconds_avg", Some(Plan::Mean { sums: &[6], counts: &[7] }));
-        check("wait_seconds_p95", Some(Plan::Quantile { quantile: 0.95, buckets: &[4, 5] }));
-        check("wait_seconds_p99", Some(Plan::Sum(&[11])));
-        check("rpc_seconds", Some(Plan::Sum(&[8])));
-        check("rpc_seconds_avg", Some(Plan::Mean { sums: &[9], counts: &[10] }));
-        check("rpc_seconds_per_second", Some(Plan::Rate(&[10])));
+        let check = |metric: &str, want: Option<Plan>| assert_eq!(resolve(&layout, metric), want, "{metric}");
+        check("messages", Some(Plan::Sum([0].into())));
+        check("http_requests_total", Some(Plan::Sum([1, 2].into())));
+        check("http_requests_per_second", Some(Plan::Rate([1, 2].into())));
+        check("http_requests_total_per_second", Some(Plan::Rate([1, 2].into())));
+        check("ticks_per_second", Some(Plan::Rate([3].into())));
+        check("wait_seconds_per_second", Some(Plan::Rate([7].into())));
+        check("wait_seconds_avg", Some(Plan::Mean { sums: [6].into(), counts: [7].into() }));
+        check("wait_seconds_p95", Some(Plan::Quantile { quantile: 0.95, buckets: [4, 5].into() }));
+        check("wait_seconds_p99", Some(Plan::Sum([11].into())));
+        check("rpc_seconds", Some(Plan::Sum([8].into())));
+        check("rpc_seconds_avg", Some(Plan::Mean { sums: [9].into(), counts: [10].into() }));
+        check("rpc_seconds_per_second", Some(Plan::Rate([10].into())));
         for unknown in [
             "",
             "_per_second",
@@ -153,6 +185,23 @@ mod tests {
             "p95",
         ] {
             check(unknown, None);
+        }
+    }
+
+    #[test]
+    fn a_name_means_what_it_means_on_each_layout() {
+        let other = |kind| {
+            let mut layout = LayoutBuilder::default();
+            layout.push("first", Kind::Gauge, [("a", "b")]);
+            layout.push("ticks", kind, [("a", "b")]);
+            Arc::new(layout.build())
+        };
+        let (first, second, none) = (Arc::new(layout()), other(Kind::Counter), other(Kind::Gauge));
+        let metric = Metric::new("ticks_per_second");
+        for _ in 0..2 {
+            for layout in [&first, &first, &second, &second, &none, &none] {
+                assert_eq!(metric.plan(layout).as_deref(), resolve(layout, metric.name).as_ref());
+            }
         }
     }
 

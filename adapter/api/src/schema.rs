@@ -37,6 +37,37 @@ pub(crate) fn definitions(version: Version) -> Vec<Definition> {
     all
 }
 
+/// The definitions of `external.metrics.k8s.io/v1beta1`.
+pub(crate) fn external_definitions() -> Vec<Definition> {
+    let (list, value) = (
+        "io.k8s.metrics.pkg.apis.external_metrics.v1beta1.ExternalMetricValueList",
+        "io.k8s.metrics.pkg.apis.external_metrics.v1beta1.ExternalMetricValue",
+    );
+    let properties = json!({
+        "apiVersion": text("The version of this representation."),
+        "kind": text("The kind of this object."),
+        "metricName": text("The metric's name."),
+        "metricLabels": {
+            "type": "object",
+            "description": "The labels of the series.",
+            "additionalProperties": {"type": "string"},
+        },
+        "timestamp": {"type": "string", "format": "date-time", "description": "When the value was taken."},
+        "window": {
+            "type": "integer",
+            "format": "int64",
+            "description": "The seconds over which a rate, mean or quantile was measured.",
+        },
+        "value": text("The value, a quantity such as 1500m."),
+    });
+    let required = ["metricName", "metricLabels", "timestamp", "value"];
+    let schema = described("A value of an external metric.", &properties, &required);
+    vec![
+        Definition { name: list, kind: Some("ExternalMetricValueList"), schema: list_schema(value) },
+        Definition { name: value, kind: Some("ExternalMetricValue"), schema },
+    ]
+}
+
 fn list_schema(value: &str) -> Json {
     let properties = json!({
         "apiVersion": text("The version of this representation."),

@@ -7,14 +7,14 @@ use podgauge_store::{Increase, Labels, Page, Pod, Sample, Timestamp};
 
 use crate::{
     histogram::Buckets,
-    names::{Plan, resolve},
+    names::{Metric, Plan},
 };
 
 /// What is asked of a page.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Question<'a> {
-    /// The metric's name.
-    pub metric: &'a str,
+    /// The metric's name, and what it means.
+    pub metric: &'a Metric<'a>,
     /// Which of its series count.
     pub series: &'a Selector,
     /// The instant of the request.
@@ -133,7 +133,8 @@ impl Tally {
 
     fn of_page(page: &Page, question: &Question<'_>) -> Result<Self, Lack> {
         let mut tally = Self::default();
-        match resolve(page.layout(), question.metric).ok_or(Lack::NoSuchName)? {
+        let plan = question.metric.plan(page.layout()).ok_or(Lack::NoSuchName)?;
+        match &*plan {
             Plan::Sum(series) => tally.sum = Some(tally.add_newest(page, series, question)?),
             Plan::Rate(series) => {
                 let mut rate = 0.0;
@@ -150,7 +151,7 @@ impl Tally {
                         buckets.add(le, rise.amount);
                     }
                 })?;
-                tally.buckets = Some((quantile, buckets));
+                tally.buckets = Some((*quantile, buckets));
             }
         }
         Ok(tally)

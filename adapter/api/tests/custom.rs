@@ -6,13 +6,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{fs, net::IpAddr, path::Path, time::Duration};
+use std::{
+    fs,
+    net::IpAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use podgauge_api::{Config, CustomMetrics};
+use podgauge_api::{Audience, Config, CustomMetrics, Rules};
 use podgauge_apiserver::{Answer, Api, Query, Representation, Request};
 use podgauge_store::{
-    Endpoint, Failure, FailureKind, Kind, LayoutBuilder, Outcome, PodKey, PodLabels, PodUpdate, Reader,
-    Scheme, Timestamp, WhyNot, Writer,
+    Endpoint, Failure, FailureKind, Kind, LayoutBuilder, ObjectKind, Objects, Outcome, Pod, PodKey,
+    PodLabels, PodUpdate, Reader, Scheme, Timestamp, WhyNot, Writer,
 };
 use prometheus_client::registry::Registry;
 
@@ -44,6 +50,7 @@ fn update(name: &str, app: &str, port: Result<u16, WhyNot>) -> PodUpdate {
         key: PodKey::new(if app == "lonely" { "empty" } else { "shop" }, name),
         uid: name.into(),
         labels: PodLabels::from_iter([("app", app), ("pod", name)]),
+        node: Some(if name.ends_with('0') { "node-a" } else { "node-b" }.into()),
         endpoints: port.map(endpoint),
     }
 }
@@ -106,6 +113,23 @@ fn store() -> (Writer, Reader) {
     (writer, reader)
 }
 
+/// Deployments and Services are known, of Services none has been listed, and Jobs cannot be.
+fn objects() -> Objects {
+    let objects = Objects::new(["services", "deployments.apps", "jobs.batch"]);
+    let kind = ObjectKind { kind: "Deployment".into(), api_version: "apps/v1".into() };
+    let known = [
+        ("web", Some("app=web")),
+        ("worker", Some("app in (worker),pod notin (worker-2,worker-3)")),
+        ("nobody", Some("app=nobody")),
+        ("unselective", None),
+        ("broken", Some("app in (")),
+    ];
+    let selectors = known.map(|(name, selector)| (("shop".into(), name.into()), selector.map(Into::into)));
+    objects.replace("deployments.apps", kind, selectors.into_iter().collect());
+    objects.unavailable("jobs.batch", "podgauge's account may not list and watch jobs.batch; grant both");
+    objects
+}
+
 fn answer(apis: &[CustomMetrics; 2], case: &str) -> String {
     let (case, table) = case.strip_suffix(" as Table").map_or((case, false), |case| (case, true));
     let (version, target) = case.split_once(' ').unwrap();
@@ -129,6 +153,7 @@ fn answer(apis: &[CustomMetrics; 2], case: &str) -> String {
             let rows = table.rows.iter().map(|row| format!("\n    {}", serde_json::to_string(row).unwrap()));
             format!("200 Table{}", rows.collect::<String>())
         }
+        Ok(Answer::Later(work)) => panic!("no rule is in force that would need {work:?}"),
         Err(status) => status.to_string(),
     }
 }
@@ -137,7 +162,15 @@ fn answer(apis: &[CustomMetrics; 2], case: &str) -> String {
 fn answers() {
     let (_writer, reader) = store();
     let config = Config { max_age: Duration::from_secs(40), discovery_metrics: 1000 };
-    let apis = CustomMetrics::both(config, reader, || NOW, &mut Registry::default());
+    let apis = CustomMetrics::both(
+        config,
+        reader.clone(),
+        objects(),
+        Rules::none(reader),
+        || NOW,
+        (),
+        &mut Registry::default(),
+    );
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/custom.golden");
     let golden = fs::read_to_string(&path).unwrap();
     let mut now = String::new();
@@ -161,7 +194,15 @@ fn documents_are_kubernetes_own_to_the_byte() {
     let (mut writer, reader) = podgauge_store::open(podgauge_store::Config::default());
     pod(&mut writer, "web-0", "web", &[(0, &[("messages", Kind::Gauge, &[], 1.5)])]);
     let config = Config { max_age: Duration::from_secs(40), discovery_metrics: 1000 };
-    let apis = CustomMetrics::both(config, reader, || NOW, &mut Registry::default());
+    let apis = CustomMetrics::both(
+        config,
+        reader.clone(),
+        objects(),
+        Rules::none(reader),
+        || NOW,
+        (),
+        &mut Registry::default(),
+    );
     let get = |api: &CustomMetrics| {
         let segments = ["namespaces", "shop", "pods", "*", "messages"].map(str::to_owned).to_vec();
         let request = Request {
@@ -172,7 +213,7 @@ fn documents_are_kubernetes_own_to_the_byte() {
         };
         match api.get(&request).unwrap() {
             Answer::Json(json) => String::from_utf8(json).unwrap(),
-            Answer::Table(_) => panic!("a table that nobody asked for"),
+            other => panic!("nobody asked for {other:?}"),
         }
     };
     assert_eq!(
@@ -189,7 +230,15 @@ fn documents_are_kubernetes_own_to_the_byte() {
 fn discovery_is_bounded_consistent_and_never_empty() {
     let names = |reader: Reader, limit| -> Vec<(String, bool)> {
         let config = Config { max_age: Duration::from_secs(40), discovery_metrics: limit };
-        let [api, _] = CustomMetrics::both(config, reader, || NOW, &mut Registry::default());
+        let [api, _] = CustomMetrics::both(
+            config,
+            reader.clone(),
+            objects(),
+            Rules::none(reader),
+            || NOW,
+            (),
+            &mut Registry::default(),
+        );
         api.resources().into_iter().map(|resource| (resource.name, resource.namespaced)).collect()
     };
     let (_, empty) = podgauge_store::open(podgauge_store::Config::default());
@@ -221,7 +270,15 @@ fn a_page_of_many_names_crowds_nobody_out() {
     pod(&mut writer, "hostile", "web", &[(1, &lines)]);
     pod(&mut writer, "worker", "web", &[(1, &[("messages", Kind::Gauge, &[], 1.0)])]);
     let config = Config { max_age: Duration::from_secs(40), discovery_metrics: 10 };
-    let [api, _] = CustomMetrics::both(config, reader, || NOW, &mut Registry::default());
+    let [api, _] = CustomMetrics::both(
+        config,
+        reader.clone(),
+        objects(),
+        Rules::none(reader),
+        || NOW,
+        (),
+        &mut Registry::default(),
+    );
     let names: Vec<String> = api.resources().into_iter().map(|resource| resource.name).collect();
     assert_eq!(names.len(), 20);
     assert!(names.contains(&"pods/messages".to_owned()), "{names:?}");
@@ -231,7 +288,15 @@ fn a_page_of_many_names_crowds_nobody_out() {
 fn discovery_follows_the_pages() {
     let (mut writer, reader) = podgauge_store::open(podgauge_store::Config::default());
     let config = Config { max_age: Duration::from_secs(40), discovery_metrics: 1000 };
-    let [api, _] = CustomMetrics::both(config, reader, || NOW, &mut Registry::default());
+    let [api, _] = CustomMetrics::both(
+        config,
+        reader.clone(),
+        objects(),
+        Rules::none(reader),
+        || NOW,
+        (),
+        &mut Registry::default(),
+    );
     let pods = || -> Vec<String> {
         let all = api.resources().into_iter().map(|resource| resource.name);
         all.filter_map(|name| name.strip_prefix("pods/").map(str::to_owned)).collect()
@@ -243,4 +308,57 @@ fn discovery_follows_the_pages() {
     assert_eq!(pods(), ["messages", "orders"]);
     writer.remove(&PodKey::new("shop", "a"), "a");
     assert_eq!(pods(), ["orders"]);
+}
+
+/// Remembers what it was told.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Audience for Told {
+    fn answered(&self, question: &podgauge_api::Question<'_>, pods: &[Arc<Pod>]) {
+        let pods: Vec<&str> = pods.iter().map(|pod| &*pod.key.name).collect();
+        self.0.lock().unwrap().push(format!("{question:?} about {pods:?}"));
+    }
+}
+
+#[test]
+fn the_audience_is_told_what_was_answered_and_nothing_else() {
+    let (_writer, reader) = store();
+    let config = Config { max_age: Duration::from_secs(40), discovery_metrics: 10 };
+    let told = Told::default();
+    let apis = CustomMetrics::both(
+        config,
+        reader.clone(),
+        objects(),
+        Rules::none(reader),
+        || NOW,
+        told.clone(),
+        &mut Registry::default(),
+    );
+    let check = |case: &str, want: &[&str]| {
+        answer(&apis, case);
+        assert_eq!(std::mem::take(&mut *told.0.lock().unwrap()), want, "{case}");
+    };
+    let labelled = "Question { namespace: \"shop\", resource: \"pods\", name: \"*\", labels: \"app=web\", fields: \"\", \
+                    metric: \"depth\", series: \"\" } about [\"web-0\", \"web-1\", \"web-2\"]";
+    // Both versions ask the same.
+    check("v1beta1 namespaces/shop/pods/*/depth?labelSelector=app=web", &[labelled]);
+    check("v1beta2 namespaces/shop/pods/*/depth?labelSelector=app=web", &[labelled]);
+    check(
+        "v1beta2 namespaces/shop/pods/web-0/depth?labelSelector=app=ignored",
+        &[
+            "Question { namespace: \"shop\", resource: \"pods\", name: \"web-0\", labels: \"\", fields: \"\", \
+           metric: \"depth\", series: \"\" } about [\"web-0\"]",
+        ],
+    );
+    check(
+        "v1beta2 namespaces/shop/deployments.apps/web/depth",
+        &[
+            "Question { namespace: \"shop\", resource: \"deployments.apps\", name: \"web\", labels: \"\", fields: \"\", \
+           metric: \"depth\", series: \"\" } about [\"web-0\", \"web-1\", \"web-2\"]",
+        ],
+    );
+    check("v1beta1 namespaces/shop/pods/*/nonsense?labelSelector=app=web", &[]);
+    check("v1beta1 namespaces/shop/pods/*/depth?labelSelector=app=nobody", &[]);
+    check("v1beta1 namespaces/shop/pods/*/depth?labelSelector=!", &[]);
 }

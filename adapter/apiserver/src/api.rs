@@ -1,7 +1,8 @@
 //! The seam between this server and what it serves: one [`Api`] for each group-version.
 //!
 //! An [`Api`] answers from memory, synchronously, for a caller who has already been authenticated
-//! and authorized. It never sees a socket, a header or a credential.
+//! and authorized. It never sees a socket, a header or a credential. What takes more than a moment it hands
+//! back as [`Work`], which is done where it holds up nobody else.
 
 use std::fmt;
 
@@ -23,7 +24,8 @@ pub trait Api: Send + Sync + 'static {
     /// The kinds of this group-version, for OpenAPI.
     fn definitions(&self) -> Vec<Definition>;
 
-    /// Answers a `GET` of a path below the group-version.
+    /// Answers a `GET` of a path below the group-version, in less than a millisecond or so: all other requests
+    /// wait as long.
     ///
     /// # Errors
     /// Any [`Status`]; its message is what `kubectl` and `kubectl describe hpa` show, so it says
@@ -114,19 +116,59 @@ pub enum Representation {
 }
 
 /// A successful answer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Answer {
     /// A complete JSON document, compact, with `kind` and `apiVersion`.
     Json(Vec<u8>),
     /// A table, for a request whose representation is [`Representation::Table`].
     Table(Table),
+    /// What has to be computed first.
+    Later(Work),
 }
+
+/// An answer that is still to be computed.
+pub struct Work(Box<dyn FnOnce() -> Result<Answer, Status> + Send>);
 
 // === impl GroupVersion ===
 
 impl fmt::Display for GroupVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.group, self.version)
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// An answer that `compute` gives, on a thread where it may take its time.
+    pub fn later(compute: impl FnOnce() -> Result<Self, Status> + Send + 'static) -> Self {
+        Self::Later(Work::new(compute))
+    }
+
+    /// The answer itself, computed here and now if need be: a document or a table.
+    ///
+    /// # Errors
+    /// As the work's.
+    pub fn finished(self) -> Result<Self, Status> {
+        let mut answer = self;
+        while let Self::Later(Work(compute)) = answer {
+            answer = compute()?;
+        }
+        Ok(answer)
+    }
+}
+
+// === impl Work ===
+
+impl Work {
+    pub(crate) fn new(compute: impl FnOnce() -> Result<Answer, Status> + Send + 'static) -> Self {
+        Self(Box::new(compute))
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").finish_non_exhaustive()
     }
 }
 

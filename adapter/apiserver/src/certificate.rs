@@ -1,7 +1,7 @@
 //! The serving certificate: where it comes from and how it stays current.
 //!
 //! A pair from files is read again when the files change, a pair from memory when its owner sends a
-//! new one. A pair that does not load, or whose key does not belong to its certificate (a rotation
+//! new one; until it sends the first, handshakes are refused. A pair that does not load, or whose key does not belong to its certificate (a rotation
 //! caught half-way), is reported and the last good one stays in use.
 
 use std::{fmt, path::PathBuf, time::SystemTime};
@@ -26,8 +26,8 @@ pub enum CertificateSource {
         /// Its private key (`--tls-private-key-file`).
         key: PathBuf,
     },
-    /// A pair that the caller makes; what it sends later replaces it.
-    Memory(watch::Receiver<PemPair>),
+    /// A pair that the caller makes, now or later; what it sends then replaces it.
+    Memory(watch::Receiver<Option<PemPair>>),
 }
 
 /// A certificate chain and its private key, both as PEM.
@@ -78,11 +78,11 @@ impl CertificateSource {
     /// A pair that never changes.
     #[must_use]
     pub fn fixed(pair: PemPair) -> Self {
-        Self::Memory(watch::channel(pair).1)
+        Self::Memory(watch::channel(Some(pair)).1)
     }
 
-    /// The pair as it is now. Reads files, so not to be called where waiting matters.
-    pub(crate) fn read(&self) -> Result<PemPair, CertificateError> {
+    /// The pair as it is now, if there is one yet. Reads files, so not to be called where waiting matters.
+    pub(crate) fn read(&self) -> Result<Option<PemPair>, CertificateError> {
         match self {
             Self::Files { certificate, key } => {
                 let read = |flag: &'static str, path: &PathBuf| {
@@ -92,10 +92,10 @@ impl CertificateSource {
                         source,
                     })
                 };
-                Ok(PemPair {
+                Ok(Some(PemPair {
                     certificate: read("--tls-cert-file", certificate)?,
                     key: read("--tls-private-key-file", key)?,
-                })
+                }))
             }
             Self::Memory(pair) => Ok(pair.borrow().clone()),
         }

@@ -68,6 +68,10 @@ pub struct LimitsConfig {
     /// own. The open paths, whose answers are small, are exempt, as upstream; who waits for the cluster is
     /// counted by the two `reviews_in_flight` instead. 0 is no limit. Default 400.
     pub max_requests_in_flight: usize,
+    /// `--max-evaluations-inflight`: answers at once that have to be computed
+    /// ([`Answer::Later`](crate::Answer::Later)), each on a thread of its own; more wait for their turn, and hold
+    /// up nobody whose answer is at hand. At least 1. Default 2.
+    pub max_evaluations: usize,
     /// `--request-timeout`: the longest that a request may take; a `timeout` parameter can only shorten it.
     /// Default 60 s.
     pub request_timeout: Duration,
@@ -214,6 +218,7 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             max_requests_in_flight: 400,
+            max_evaluations: 2,
             request_timeout: Duration::from_secs(60),
             max_connections: 4096,
             handshake_timeout: Duration::from_secs(10),

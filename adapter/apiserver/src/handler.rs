@@ -10,7 +10,7 @@ use http::{Method, StatusCode, request::Parts};
 use tokio::time::{self, Instant};
 
 use crate::{
-    api::Query,
+    api::{Answer, Query, Work},
     authn::{Authenticator, Known, peer::Peer},
     authz::Authorizer,
     config::LimitsConfig,
@@ -19,7 +19,7 @@ use crate::{
     pools::{Permit, Pool, Pools},
     request_info::RequestInfo,
     respond::{self, Reply},
-    routes::{Asked, Routes},
+    routes::{Asked, Outcome, Routes, Shape},
     status::{Reason, Status},
     target::Target,
     user::User,
@@ -51,6 +51,8 @@ struct Trace {
     route: String,
     /// `None` as long as the caller has not been told.
     is_anonymous: Option<bool>,
+    /// The caller may ask, and the answer is being computed.
+    is_evaluated: bool,
 }
 
 // === impl Handler ===
@@ -70,8 +72,12 @@ impl Handler {
     pub(crate) async fn handle(&self, peer: &Peer, head: &Parts) -> Handled {
         let started = Instant::now();
         let in_flight = Counted::new(&self.metrics);
-        let mut trace =
-            Trace { verb: method_label(&head.method), route: "none".to_owned(), is_anonymous: None };
+        let mut trace = Trace {
+            verb: method_label(&head.method),
+            route: "none".to_owned(),
+            is_anonymous: None,
+            is_evaluated: false,
+        };
         let target = Target::parse(&head.uri, &self.limits);
         let outcome = match &target {
             Ok(target) => self.within_time(peer, head, target, &mut trace).await,
@@ -95,15 +101,14 @@ impl Handler {
         trace: &mut Trace,
     ) -> Result<(Reply, Option<Permit>), Status> {
         let limit = time_limit(&target.query, self.limits.request_timeout)?;
-        let answer = time::timeout(limit, self.answer(peer, head, target, trace));
-        answer.await.unwrap_or_else(|_| {
-            Err(Status::new(
-                Reason::Timeout,
-                format!(
-                    "the request was not answered within {limit:?}: the cluster's API server, which is asked \
-                     about the caller, is slow"
-                ),
-            ))
+        let answer = time::timeout(limit, self.answer(peer, head, target, trace)).await;
+        answer.unwrap_or_else(|_| {
+            let why = if trace.is_evaluated {
+                "answers that have to be computed take long, or are many (--max-evaluations-inflight)"
+            } else {
+                "the cluster's API server, which is asked about the caller, is slow"
+            };
+            Err(Status::new(Reason::Timeout, format!("the request was not answered within {limit:?}: {why}")))
         })
     }
 
@@ -145,7 +150,26 @@ impl Handler {
             (false, false) => Some(self.permit(&self.pools.answers)?),
         };
         // A failure's document is small.
-        Ok((self.routed(route, head, target, &info, &user)?, permit))
+        let reply = match self.routed(route, head, target, &info, &user)? {
+            Outcome::Reply(reply) => reply,
+            Outcome::Later(work, shape) => {
+                trace.is_evaluated = true;
+                self.evaluated(work, shape, target).await?
+            }
+        };
+        Ok((reply, permit))
+    }
+
+    /// Computes an answer when it is its turn, on a thread that serves nobody else: however long it takes, those
+    /// whose answers are at hand, and the probes, do not notice.
+    async fn evaluated(&self, work: Work, shape: Shape, target: &Target) -> Result<Reply, Status> {
+        let turn = self.pools.evaluations.clone().acquire_owned().await;
+        // Work that nobody waits for any more is done to its end, and its turn is over only then.
+        let work = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            shape.reply(Answer::Later(work))
+        });
+        work.await.unwrap_or_else(|_| Err(failed(target)))
     }
 
     /// The part that runs an API's own code: a panic there costs one request.
@@ -156,15 +180,10 @@ impl Handler {
         target: &Target,
         info: &RequestInfo,
         user: &Arc<User>,
-    ) -> Result<Reply, Status> {
+    ) -> Result<Outcome, Status> {
         let asked = Asked { method: &head.method, headers: &head.headers, query: &target.query, info, user };
-        catch_unwind(AssertUnwindSafe(|| self.routes.answer(route, &asked))).unwrap_or_else(|_| {
-            tracing::error!(path = target.path, "panic while answering a request");
-            Err(Status::new(
-                Reason::InternalError,
-                "this server failed on the request; its log has the details, please report them",
-            ))
-        })
+        catch_unwind(AssertUnwindSafe(|| self.routes.answer(route, &asked)))
+            .unwrap_or_else(|_| Err(failed(target)))
     }
 
     fn permit(&self, pool: &Pool) -> Result<Permit, Status> {
@@ -172,6 +191,15 @@ impl Handler {
             self.metrics.shed.inc();
         })
     }
+}
+
+/// What there is to say after a panic.
+fn failed(target: &Target) -> Status {
+    tracing::error!(path = target.path, "panic while answering a request");
+    Status::new(
+        Reason::InternalError,
+        "this server failed on the request; its log has the details, please report them",
+    )
 }
 
 /// How long a request may take: the caller's `timeout`, but not more than ours.

@@ -56,6 +56,7 @@ mod target;
 mod tls;
 mod user;
 mod x509;
+mod yaml;
 
 pub use api::{
     Answer, Api, ApiResource, Attributes, Definition, GroupVersion, Query, Representation, Request,

@@ -1,6 +1,6 @@
 //! Which representation the caller takes.
 //!
-//! This server speaks JSON and, for those who ask, the `Table` and `APIGroupDiscoveryList` forms of it.
+//! This server speaks JSON and, for those who ask, the `Table` and `APIGroupDiscoveryList` forms of it, and YAML.
 //! It is more lenient than upstream in one place: `application/*` means JSON here.
 
 use http::{HeaderMap, HeaderValue, header};
@@ -10,6 +10,8 @@ use http::{HeaderMap, HeaderValue, header};
 pub(crate) enum Form {
     /// The object as JSON.
     Json,
+    /// The same as YAML.
+    Yaml,
     /// `application/json;as=Table;g=meta.k8s.io;v=v1`.
     Table,
     /// `application/json;as=APIGroupDiscoveryList;g=apidiscovery.k8s.io;v=v2`.
@@ -31,12 +33,21 @@ pub(crate) fn accepted(headers: &HeaderMap) -> Vec<Form> {
     forms.into_iter().map(|(_, form)| form).collect()
 }
 
+/// Whether the caller likes documents better as YAML than as JSON. Costs nothing with whoever never heard of YAML.
+pub(crate) fn prefers_yaml(headers: &HeaderMap) -> bool {
+    let names_yaml =
+        |value: &HeaderValue| value.as_bytes().windows(4).any(|window| window.eq_ignore_ascii_case(b"yaml"));
+    headers.get_all(header::ACCEPT).iter().any(names_yaml)
+        && accepted(headers).into_iter().find(|form| form.is_document()) == Some(Form::Yaml)
+}
+
 /// A clause's weight and form, if it is one of ours.
 fn clause(text: &str) -> Option<(f32, Form)> {
     let mut parts = text.split(';').map(str::trim);
     let media_type = parts.next()?;
-    let ours = ["application/json", "application/*", "*/*"];
-    if !ours.iter().any(|ours| media_type.eq_ignore_ascii_case(ours)) {
+    let is = |ours: &[&str]| ours.iter().any(|ours| media_type.eq_ignore_ascii_case(ours));
+    let is_yaml = is(&["application/yaml"]);
+    if !is_yaml && !is(&["application/json", "application/*", "*/*"]) {
         return None;
     }
     let (mut weight, mut kind, mut group, mut version) = (1.0, "", "", "");
@@ -52,12 +63,23 @@ fn clause(text: &str) -> Option<(f32, Form)> {
         }
     }
     let form = match (kind, group, version) {
+        ("", "", "") if is_yaml => Form::Yaml,
         ("", "", "") => Form::Json,
+        _ if is_yaml => return None,
         ("Table", "meta.k8s.io", "v1") => Form::Table,
         ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") => Form::Discovery,
         _ => return None,
     };
     (weight > 0.0).then_some((weight, form))
+}
+
+// === impl Form ===
+
+impl Form {
+    /// Whether it is how any document can be written.
+    pub(crate) fn is_document(self) -> bool {
+        matches!(self, Self::Json | Self::Yaml)
+    }
 }
 
 #[cfg(test)]
@@ -86,7 +108,11 @@ mod tests {
             ("application/json;q=0", &[]),
             ("application/xml", &[]),
             ("text/html", &[]),
-            ("application/yaml", &[]),
+            ("application/yaml", &[Yaml]),
+            ("application/yaml;q=0.9, application/json;q=0.8", &[Yaml, Json]),
+            ("application/json, Application/YAML", &[Json, Yaml]),
+            ("application/yaml;as=Table;v=v1;g=meta.k8s.io", &[]),
+            ("application/x-yaml", &[]),
             ("application/vnd.kubernetes.protobuf", &[]),
             ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", &[]),
             ("application/json;as=APIGroupDiscoveryList;g=apidiscovery.k8s.io;v=v2beta1", &[]),
@@ -95,6 +121,8 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, accept.parse().unwrap());
             assert_eq!(accepted(&headers), expected, "{accept:?}");
+            let document = expected.iter().find(|form| form.is_document());
+            assert_eq!(prefers_yaml(&headers), document == Some(&Yaml), "{accept:?}");
         }
         assert_eq!(accepted(&HeaderMap::new()), [Json]);
     }

@@ -22,6 +22,8 @@ pub(crate) struct Pools {
     pub(crate) answers: Pool,
     /// The same for callers that nobody may keep out.
     pub(crate) privileged: Pool,
+    /// Answers that are computed; whoever finds none left waits.
+    pub(crate) evaluations: Arc<Semaphore>,
 }
 
 /// Permits for one kind of work.
@@ -46,6 +48,9 @@ impl Pools {
             access: Pool::new(config.authorization.reviews_in_flight, "--authorization-webhook-inflight"),
             answers: Pool::new(config.limits.max_requests_in_flight, "--max-requests-inflight"),
             privileged: Pool::new(config.limits.max_requests_in_flight, "--max-requests-inflight"),
+            evaluations: Arc::new(Semaphore::new(
+                config.limits.max_evaluations.clamp(1, Semaphore::MAX_PERMITS),
+            )),
         }
     }
 }

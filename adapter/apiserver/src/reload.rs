@@ -16,7 +16,7 @@ use crate::{
 pub(crate) async fn certificate(
     source: CertificateSource,
     poll_interval: Duration,
-    mut in_use: PemPair,
+    mut in_use: Option<PemPair>,
     tls: Arc<Tls>,
     metrics: Metrics,
 ) {
@@ -29,7 +29,7 @@ pub(crate) async fn certificate(
                 ticks.tick().await;
             }
             CertificateSource::Memory(pair) => {
-                let is_news = |pair: &PemPair| *pair != in_use && Some(pair) != refused.as_ref();
+                let is_news = |pair: &Option<PemPair>| pair.is_some() && *pair != in_use && *pair != refused;
                 if pair.clone().wait_for(is_news).await.is_err() {
                     // Its owner is gone: what there is stays for good.
                     return pending().await;
@@ -40,11 +40,12 @@ pub(crate) async fn certificate(
         // Reading neither panics nor is it cancelled.
         let Ok(read) = tokio::task::spawn_blocking(move || from.read()).await else { return };
         let outcome = match read {
-            Ok(pair) if pair == in_use || Some(&pair) == refused.as_ref() => continue,
-            Ok(pair) => match tls.replace(&pair) {
+            Ok(None) => continue,
+            Ok(pair) if pair == in_use || pair == refused => continue,
+            Ok(Some(pair)) => match tls.replace(&pair) {
                 Ok(not_after) => {
                     metrics.certificate_until(not_after);
-                    (in_use, refused) = (pair, None);
+                    (in_use, refused) = (Some(pair), None);
                     Ok(())
                 }
                 Err(error) => {

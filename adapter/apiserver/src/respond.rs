@@ -3,13 +3,15 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
-use crate::{api::Query, etag::Tagged, pretty, status::Status};
+use crate::{api::Query, etag::Tagged, negotiate, pretty, status::Status, yaml};
 
 /// A complete response.
 pub(crate) type Reply = Response<Bytes>;
 
 /// The content type of every document but two.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// The content type of those that are asked for as YAML.
+const YAML: HeaderValue = HeaderValue::from_static("application/yaml");
 /// The content type of aggregated discovery.
 pub(crate) const DISCOVERY: HeaderValue =
     HeaderValue::from_static("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
@@ -22,9 +24,28 @@ const MAX_AUDIT_ID_BYTES: usize = 64;
 #[derive(Clone, Copy)]
 struct Verbatim;
 
-/// 200 with a JSON document.
+/// Marks a response that has no other form.
+#[derive(Clone, Copy)]
+struct JsonAlone;
+
+/// 200 with a document, in JSON until [`finish`].
 pub(crate) fn json(document: Vec<u8>) -> Reply {
     reply(StatusCode::OK, JSON, document)
+}
+
+/// 200 with a JSON document, written as YAML.
+pub(crate) fn yaml(document: Vec<u8>) -> Reply {
+    match yaml::from_json(&document) {
+        Some(yaml) => reply(StatusCode::OK, YAML, yaml),
+        None => json(document),
+    }
+}
+
+/// 200 with a table.
+pub(crate) fn table(document: Vec<u8>) -> Reply {
+    let mut reply = json(document);
+    reply.extensions_mut().insert(JsonAlone);
+    reply
 }
 
 /// Text for people or for Prometheus.
@@ -83,11 +104,17 @@ pub(crate) fn moved(to: &str) -> Reply {
 pub(crate) fn finish(reply: &mut Reply, method: &Method, request: &HeaderMap, query: Option<&Query>) {
     let is_json = reply.headers().get(header::CONTENT_TYPE) == Some(&JSON);
     if is_json && !reply.body().is_empty() && reply.extensions().get::<Verbatim>().is_none() {
-        let compact = std::mem::take(reply.body_mut());
-        let mut document =
-            if wants_pretty(request, query) { pretty::indent(&compact) } else { Vec::from(compact) };
-        document.push(b'\n');
-        *reply.body_mut() = document.into();
+        let is_yaml = reply.extensions().get::<JsonAlone>().is_none() && negotiate::prefers_yaml(request);
+        if let Some(document) = is_yaml.then(|| yaml::from_json(reply.body())).flatten() {
+            *reply.body_mut() = document.into();
+            reply.headers_mut().insert(header::CONTENT_TYPE, YAML);
+        } else {
+            let compact = std::mem::take(reply.body_mut());
+            let mut document =
+                if wants_pretty(request, query) { pretty::indent(&compact) } else { Vec::from(compact) };
+            document.push(b'\n');
+            *reply.body_mut() = document.into();
+        }
     }
     if method == Method::HEAD {
         *reply.body_mut() = Bytes::new();

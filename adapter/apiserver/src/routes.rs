@@ -1,4 +1,5 @@
-//! From a path to what answers it. Everything here answers from memory, without waiting.
+//! From a path to what answers it. Everything here answers from memory, without waiting; what has to be computed
+//! first is handed on.
 
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 
 use crate::{
-    api::{Answer, Api, Attributes, GroupVersion, Query, Representation, Request},
+    api::{Answer, Api, Attributes, GroupVersion, Query, Representation, Request, Work},
     discovery::{self, Group},
     etag::Tagged,
     negotiate::{self, Form},
@@ -22,6 +23,8 @@ use crate::{
 pub type MetricsPage = Arc<dyn Fn() -> String + Send + Sync>;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The forms of every document but OpenAPI's.
+const DOCUMENTS: &str = "application/json, application/yaml";
 /// What a message quotes of a path, in characters.
 const MAX_QUOTED_CHARS: usize = 200;
 
@@ -47,6 +50,20 @@ pub(crate) enum Route<'a> {
     OpenApiV3,
     OpenApiV3Of(GroupVersion, &'a Tagged),
     None,
+}
+
+/// What came of a route.
+pub(crate) enum Outcome {
+    Reply(Reply),
+    /// The answer is to be computed, and then to be given this shape.
+    Later(Work, Shape),
+}
+
+/// How the caller takes an API's answer.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    takes_documents: bool,
+    is_yaml: bool,
 }
 
 /// What routing looks at besides the path.
@@ -119,7 +136,17 @@ impl Routes {
 
     /// # Errors
     /// As the API's; 404 without a route, 405 for anything but a read, 406 for a form we do not have.
-    pub(crate) fn answer(&self, route: Route<'_>, asked: &Asked<'_>) -> Result<Reply, Status> {
+    pub(crate) fn answer(&self, route: Route<'_>, asked: &Asked<'_>) -> Result<Outcome, Status> {
+        match route {
+            Route::Resource(api, segments) => {
+                only_get(asked)?;
+                resource(api, segments, &negotiate::accepted(asked.headers), asked)
+            }
+            route => self.reply(route, asked).map(Outcome::Reply),
+        }
+    }
+
+    fn reply(&self, route: Route<'_>, asked: &Asked<'_>) -> Result<Reply, Status> {
         // Probes take any method, as upstream's do.
         if let Route::Probe { probe, check } = route {
             let reply = self.probes.answer(probe, check, asked.query, !asked.user.is_anonymous());
@@ -128,21 +155,17 @@ impl Routes {
         if matches!(route, Route::None) {
             return Err(self.not_found(asked.info));
         }
-        if asked.method != Method::GET {
-            return Err(Status::new(
-                Reason::MethodNotAllowed,
-                "the server does not allow this method on the requested resource; everything here is read with GET",
-            ));
-        }
+        only_get(asked)?;
         let forms = negotiate::accepted(asked.headers);
         let json = |document: Vec<u8>| {
-            if forms.contains(&Form::Json) { Ok(respond::json(document)) } else { Err(not_acceptable()) }
+            let is_taken = forms.iter().any(|form| form.is_document());
+            if is_taken { Ok(respond::json(document)) } else { Err(not_acceptable(DOCUMENTS)) }
         };
         let tagged = |document: &Tagged| {
             if forms.contains(&Form::Json) {
                 Ok(respond::tagged(document, respond::JSON, asked.headers))
             } else {
-                Err(not_acceptable())
+                Err(not_acceptable("application/json"))
             }
         };
         match route {
@@ -158,11 +181,10 @@ impl Routes {
                     reply.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
                     Ok(reply)
                 }
-                None => Err(not_acceptable()),
+                None => Err(not_acceptable(DOCUMENTS)),
             },
             Route::Group(group) => json(discovery::group(group)),
             Route::GroupVersion(api) => json(discovery::resource_list(api)),
-            Route::Resource(api, segments) => resource(api, segments, &forms, asked),
             Route::OpenApiV2 => tagged(&self.openapi.v2),
             Route::OpenApiV3 => tagged(&self.openapi.v3_index),
             Route::OpenApiV3Of(of, document) => match asked.query.value("hash") {
@@ -179,7 +201,7 @@ impl Routes {
                     Ok(reply)
                 }
             },
-            Route::Probe { .. } | Route::None => Err(self.not_found(asked.info)),
+            Route::Probe { .. } | Route::Resource(..) | Route::None => Err(self.not_found(asked.info)),
         }
     }
 
@@ -213,6 +235,23 @@ impl Routes {
     }
 }
 
+// === impl Shape ===
+
+impl Shape {
+    /// # Errors
+    /// 406 for a document whose caller takes tables alone; as the work's, if it is not done yet.
+    pub(crate) fn reply(self, answer: Answer) -> Result<Reply, Status> {
+        match answer {
+            Answer::Table(table) => Ok(respond::table(table.to_json())),
+            // The API draws no table of this.
+            Answer::Json(_) if !self.takes_documents => Err(not_acceptable(DOCUMENTS)),
+            Answer::Json(document) if self.is_yaml => Ok(respond::yaml(document)),
+            Answer::Json(document) => Ok(respond::json(document)),
+            Answer::Later(_) => self.reply(answer.finished()?),
+        }
+    }
+}
+
 // === impl Route ===
 
 impl Route<'_> {
@@ -235,11 +274,11 @@ fn resource(
     segments: Vec<String>,
     forms: &[Form],
     asked: &Asked<'_>,
-) -> Result<Reply, Status> {
+) -> Result<Outcome, Status> {
     let representation = match forms.iter().find(|form| **form != Form::Discovery) {
         Some(Form::Table) => Representation::Table,
         Some(_) => Representation::Object,
-        None => return Err(not_acceptable()),
+        None => return Err(not_acceptable(DOCUMENTS)),
     };
     let attributes = match asked.info {
         RequestInfo::Resource(attributes) => attributes.clone(),
@@ -247,14 +286,28 @@ fn resource(
         RequestInfo::Path { .. } => Attributes::default(),
     };
     let request = Request { attributes, segments, query: asked.query.clone(), representation };
+    let document = forms.iter().find(|form| form.is_document());
+    let shape = Shape { takes_documents: document.is_some(), is_yaml: document == Some(&Form::Yaml) };
     match api.get(&request)? {
-        Answer::Table(table) => Ok(respond::json(table.to_json())),
-        // The API draws no table of this.
-        Answer::Json(_) if !forms.contains(&Form::Json) => Err(not_acceptable()),
-        Answer::Json(document) => Ok(respond::json(document)),
+        Answer::Later(work) => Ok(Outcome::Later(work, shape)),
+        // Reading a long list and writing it again takes computing, too.
+        Answer::Json(document) if shape.is_yaml => {
+            Ok(Outcome::Later(Work::new(|| Ok(Answer::Json(document))), shape))
+        }
+        answer => shape.reply(answer).map(Outcome::Reply),
     }
 }
 
-fn not_acceptable() -> Status {
-    Status::new(Reason::NotAcceptable, "only the following media types are accepted: application/json")
+fn only_get(asked: &Asked<'_>) -> Result<(), Status> {
+    if asked.method == Method::GET {
+        return Ok(());
+    }
+    Err(Status::new(
+        Reason::MethodNotAllowed,
+        "the server does not allow this method on the requested resource; everything here is read with GET",
+    ))
+}
+
+fn not_acceptable(accepted: &str) -> Status {
+    Status::new(Reason::NotAcceptable, format!("only the following media types are accepted: {accepted}"))
 }

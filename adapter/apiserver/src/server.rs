@@ -70,7 +70,7 @@ pub struct Server {
     serving: ServingConfig,
     shared: Arc<Shared>,
     tls: Arc<Tls>,
-    first_pair: PemPair,
+    first_pair: Option<PemPair>,
     loader: Loader,
     readiness: Readiness,
     is_draining: Arc<AtomicBool>,
@@ -123,8 +123,8 @@ impl Server {
             return Err(BuildError::Duplicate(twice));
         }
         let first_pair = config.serving.certificate.read().map_err(TlsError::from)?;
-        let (tls, not_after) = Tls::new(&config.serving, &first_pair)?;
-        metrics.certificate_until(not_after);
+        let (tls, not_after) = Tls::new(&config.serving, first_pair.as_ref())?;
+        not_after.into_iter().for_each(|not_after| metrics.certificate_until(not_after));
 
         let tokens = match parts.authentication.clone() {
             None => None,
@@ -242,7 +242,11 @@ impl Server {
                 },
             };
             let (shared, cut, metrics) = (self.shared.clone(), cut.clone(), self.metrics.clone());
-            let acceptor = self.tls.acceptor();
+            let Some(acceptor) = self.tls.acceptor() else {
+                // There is no certificate yet: closed at once, so that whoever asks elsewhere does so soon.
+                self.metrics.handshake_failures.inc();
+                continue;
+            };
             connections.spawn(async move {
                 metrics.connections.inc();
                 metrics.connections_accepted.inc();

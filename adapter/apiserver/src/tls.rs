@@ -7,7 +7,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme, SupportedCipherSuite,
     client::danger::HandshakeSignatureValid,
@@ -35,9 +35,9 @@ pub enum TlsError {
     Certificate(#[from] CertificateError),
 }
 
-/// The TLS settings in force; each new connection takes the newest.
+/// The TLS settings in force; each new connection takes the newest. There are none before the first certificate.
 pub(crate) struct Tls {
-    current: ArcSwap<ServerConfig>,
+    current: ArcSwapOption<ServerConfig>,
     provider: Arc<CryptoProvider>,
     versions: &'static [&'static rustls::SupportedProtocolVersion],
     alpn: Vec<Vec<u8>>,
@@ -54,7 +54,11 @@ struct AnyClient {
 // === impl Tls ===
 
 impl Tls {
-    pub(crate) fn new(config: &ServingConfig, pair: &PemPair) -> Result<(Self, SystemTime), TlsError> {
+    /// The settings, and the end of the certificate if there is one yet.
+    pub(crate) fn new(
+        config: &ServingConfig,
+        pair: Option<&PemPair>,
+    ) -> Result<(Self, Option<SystemTime>), TlsError> {
         let mut provider = rustls::crypto::ring::default_provider();
         if !config.cipher_suites.is_empty() {
             restrict(&mut provider.cipher_suites, &config.cipher_suites)?;
@@ -66,8 +70,9 @@ impl Tls {
         };
         let alpn: &[&[u8]] = if config.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
         let alpn = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-        let (first, not_after) = server_config(&provider, versions, &alpn, pair)?;
-        Ok((Self { current: ArcSwap::from_pointee(first), provider, versions, alpn }, not_after))
+        let tls = Self { current: ArcSwapOption::empty(), provider, versions, alpn };
+        let not_after = pair.map(|pair| tls.replace(pair)).transpose()?;
+        Ok((tls, not_after))
     }
 
     /// Serves with this pair from the next connection on; returns when it ends.
@@ -75,12 +80,13 @@ impl Tls {
     /// A new configuration starts with no sessions to resume.
     pub(crate) fn replace(&self, pair: &PemPair) -> Result<SystemTime, CertificateError> {
         let (next, not_after) = server_config(&self.provider, self.versions, &self.alpn, pair)?;
-        self.current.store(Arc::new(next));
+        self.current.store(Some(Arc::new(next)));
         Ok(not_after)
     }
 
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.current.load_full())
+    /// What shakes hands with the newest settings; nothing does before the first certificate.
+    pub(crate) fn acceptor(&self) -> Option<TlsAcceptor> {
+        self.current.load_full().map(TlsAcceptor::from)
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Workspace {
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
     pub(crate) bytes: Vec<u8>,
+    /// Where the page begins in it: behind the head of the answer.
+    pub(crate) start: usize,
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -75,13 +77,27 @@ impl Budget {
 // === impl Buffer ===
 
 impl Buffer {
+    /// The page.
+    pub(crate) fn page(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    /// Bytes that may still be put there.
+    pub(crate) fn room(&self) -> usize {
+        self.held().min(self.bytes.capacity()).saturating_sub(self.bytes.len())
+    }
+
+    fn held(&self) -> usize {
+        self.permit.as_ref().map_or(0, |permit| permit.num_permits() * UNIT)
+    }
+
     /// Makes room for `len` bytes in all, waiting while other pages have the memory. Never more than `limit`, as long
     /// as `len` is not.
     ///
     /// Buffers double, so they hold no more than twice what they were given. Full ones that all want more wait for
     /// each other: whoever waits does so within a deadline, and with it gives back what it has.
     pub(crate) async fn make_room(&mut self, len: usize, limit: usize, budget: &Budget) {
-        let held = self.permit.as_ref().map_or(0, |permit| permit.num_permits() * UNIT);
+        let held = self.held();
         if len <= held.min(self.bytes.capacity()) {
             return;
         }
@@ -98,6 +114,7 @@ impl Buffer {
 
     fn reset(&mut self) {
         self.permit = None;
+        self.start = 0;
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_BYTES);
     }

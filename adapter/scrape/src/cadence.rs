@@ -1,13 +1,17 @@
-//! When a target is due.
+//! When a target is due that nobody is expected to read.
 //!
-//! Each target has its own place within the interval, by a hash of what it is, so that a thousand pods do not answer
-//! at once and a target keeps its rhythm. A new target does not wait for its place. All of it is arithmetic over
-//! instants that are handed in.
+//! Each target has its place within the interval, by a hash of what it is, so that a thousand pods do not answer
+//! at once and a target keeps its rhythm. There are [`PLACES`] of them: a wake-up costs as much as a scrape, and those
+//! that share a place share it. A new target does not wait for its place. All of it is arithmetic over instants that are
+//! handed in.
 
 use std::time::Duration;
 
 use podgauge_store::{Endpoint, PodKey};
 use tokio::time::Instant;
+
+/// Places within the interval: four a second for the default of 15 s.
+const PLACES: u32 = 60;
 
 /// The rhythm of all scrapes.
 #[derive(Clone, Debug)]
@@ -30,8 +34,16 @@ impl Cadence {
             hash.write(&[0]);
         }
         hash.write(&endpoint.port.to_be_bytes());
-        let nanos = self.interval.as_nanos().max(1);
-        Duration::from_nanos(u64::try_from(u128::from(hash.finish()) % nanos).unwrap_or(0))
+        let place = u32::try_from(hash.finish() % u64::from(PLACES)).unwrap_or(0);
+        self.interval / PLACES * place
+    }
+
+    /// An instant shortly before `at`, the same one for all that are close to each other: what is due then is done in one
+    /// go.
+    pub(crate) fn together(&self, at: Instant) -> Instant {
+        let grain = (self.interval / (PLACES * 16)).as_nanos().max(1);
+        let since = at.saturating_duration_since(self.epoch).as_nanos();
+        at - Duration::from_nanos(u64::try_from(since % grain).unwrap_or(0))
     }
 
     /// When a target whose last scrape began at `started` is due again, after so many `failures` in a row.
@@ -118,6 +130,21 @@ mod tests {
         let cadence = cadence(15_000, 60_000);
         let pod = PodKey::new("default", "backend");
         assert_ne!(cadence.offset(&pod, &endpoint(8080)), cadence.offset(&pod, &endpoint(8081)));
+    }
+
+    #[test]
+    fn what_is_close_is_done_together() {
+        let cadence = cadence(15_000, 60_000);
+        let at =
+            |micros: u64| cadence.together(cadence.epoch + Duration::from_micros(micros)) - cadence.epoch;
+        let grain = Duration::from_micros(15_625);
+        for (micros, want) in
+            [(0, 0), (15_624, 0), (15_625, 1), (1_000_000, 64), (1_015_624, 64), (1_015_625, 65)]
+        {
+            assert_eq!(at(micros), grain * want, "{micros}");
+        }
+        let before = cadence.epoch - Duration::from_secs(1);
+        assert_eq!(cadence.together(before), before);
     }
 
     #[test]

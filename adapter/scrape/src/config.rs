@@ -33,6 +33,12 @@ pub struct Config {
     /// Targets of one pod that has no port annotation: one for each declared TCP port. A pod with more is not scraped
     /// until it has the annotation. Default: 16.
     pub targets_per_pod: usize,
+    /// The most scrapes of a target in an interval, over time, that may be put before the reads that are expected of it:
+    /// 1 moves scrapes and adds none; more serve readers who come at different times; 0 leaves every target at its own
+    /// place in the interval. A 64th more is allowed, to follow readers who come a little more often. Default: 1.
+    pub scrapes_for_readers: u32,
+    /// Questions whose rhythm is remembered; some 400 bytes each. Default: 4,096.
+    pub questions: usize,
     /// The one namespace whose pods are watched; all if `None`. Default: all.
     pub namespace: Option<String>,
     /// Scrape pods that share their node's network. Whoever may create such a pod could point us at whatever listens
@@ -74,6 +80,10 @@ pub mod flag {
     pub const PAGE_LINE_BYTES: &str = "--scrape-line-limit";
     /// [`Config::targets_per_pod`](super::Config::targets_per_pod)
     pub const TARGETS_PER_POD: &str = "--scrape-ports-limit";
+    /// [`Config::scrapes_for_readers`](super::Config::scrapes_for_readers)
+    pub const SCRAPES_FOR_READERS: &str = "--scrapes-for-readers";
+    /// [`Config::questions`](super::Config::questions)
+    pub const QUESTIONS: &str = "--read-rhythm-limit";
     /// [`Config::namespace`](super::Config::namespace)
     pub const NAMESPACE: &str = "--watch-namespace";
     /// [`Config::allow_node_addresses`](super::Config::allow_node_addresses)
@@ -138,6 +148,7 @@ impl Config {
             ),
             (self.page.series > 0, flag::PAGE_SERIES, "must be more than 0"),
             (self.targets_per_pod > 0, flag::TARGETS_PER_POD, "must be more than 0"),
+            (self.scrapes_for_readers <= 16, flag::SCRAPES_FOR_READERS, "must be at most 16"),
         ];
         match checks.into_iter().find(|(holds, ..)| !holds) {
             Some((_, flag, problem)) => Err(ConfigError::Range { flag, problem }),
@@ -158,6 +169,8 @@ impl Default for Config {
             header_limit: 16 << 10,
             page: Limits::default(),
             targets_per_pod: 16,
+            scrapes_for_readers: 1,
+            questions: 4_096,
             namespace: None,
             allow_node_addresses: false,
             allow_loopback: false,
@@ -197,6 +210,7 @@ mod tests {
         );
         check(|c| c.header_limit = 1 << 20, Some("--scrape-header-limit must be from 1 KiB to 64 KiB"));
         check(|c| c.page.series = 0, Some("--scrape-series-limit must be more than 0"));
+        check(|c| c.scrapes_for_readers = 17, Some("--scrapes-for-readers must be at most 16"));
         check(|c| c.targets_per_pod = 0, Some("--scrape-ports-limit must be more than 0"));
     }
 }

@@ -237,7 +237,7 @@ impl Discovery {
         if let Err(why) = &endpoints {
             debug!(pod = %key, %why, "not scraped");
         }
-        PodUpdate { key, uid: uid.into(), labels: facts.labels, endpoints }
+        PodUpdate { key, uid: uid.into(), labels: facts.labels, node: facts.node, endpoints }
     }
 
     async fn remove(&mut self, pod: &PodObject) {

@@ -3,9 +3,8 @@
 //! Each message is one line for the pod's owner: what happened, and what to change. Text from outside is tamed, and a
 //! path is named without its query, in which there may be a secret.
 
-use std::{error::Error, io, time::Duration};
+use std::{io, time::Duration};
 
-use http::{StatusCode, header::LOCATION};
 use podgauge_exposition::PageError;
 use podgauge_store::{Endpoint, FailureKind, Scheme, StoreFull};
 
@@ -77,42 +76,49 @@ impl ScrapeError {
         Self::new(FailureKind::Timeout, format!("timed out after {after:?} {doing}"))
     }
 
-    /// What the HTTP library makes of a peer's answer.
-    pub(crate) fn http(error: &hyper::Error, endpoint: &Endpoint, header_limit: usize) -> Self {
-        let kind = FailureKind::Protocol;
-        if error.is_parse_too_large() {
-            return Self::new(
-                FailureKind::Limit,
-                format!(
-                    "the response's head is larger than {} or has more than 100 headers ({})",
-                    bytes(header_limit),
-                    flag::HEADER_LIMIT
-                ),
-            );
+    /// The connection broke.
+    pub(crate) fn broken(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                Self::new(FailureKind::Protocol, "the pod reset the connection")
+            }
+            io::ErrorKind::UnexpectedEof => Self::closed(),
+            _ => Self::new(
+                FailureKind::Protocol,
+                format!("the connection broke: {}", tame(&error.to_string())),
+            ),
         }
-        if error.is_parse() && is_about_head(error) {
-            return Self::new(kind, format!("the answer's head is not valid: {}", tame(&error.to_string())));
-        }
-        if error.is_parse() {
-            let advice = match endpoint.scheme {
-                Scheme::Http => "; if the port speaks TLS, set prometheus.io/scheme to https",
-                Scheme::Https => "",
-            };
-            return Self::new(kind, format!("the answer is not HTTP/1{advice}"));
-        }
-        if let Some(cause) = error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
-            return match cause.kind() {
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-                    Self::new(kind, "the pod reset the connection")
-                }
-                io::ErrorKind::UnexpectedEof => Self::closed(),
-                _ => Self::new(kind, format!("the connection broke: {}", tame(&cause.to_string()))),
-            };
-        }
-        if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-            return Self::closed();
-        }
-        Self::new(kind, format!("HTTP failed: {}", tame(&error.to_string())))
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::new(FailureKind::Protocol, "the pod closed the connection before its answer was complete")
+    }
+
+    /// The answer does not begin as one does.
+    pub(crate) fn not_http(endpoint: &Endpoint) -> Self {
+        let advice = match endpoint.scheme {
+            Scheme::Http => "; if the port speaks TLS, set prometheus.io/scheme to https",
+            Scheme::Https => "",
+        };
+        Self::new(FailureKind::Protocol, format!("the answer is not HTTP/1{advice}"))
+    }
+
+    /// The answer begins as one does, and does not go on so.
+    pub(crate) fn head(what: &str) -> Self {
+        Self::new(FailureKind::Protocol, format!("the answer's head is not valid: {what}"))
+    }
+
+    pub(crate) fn head_limit(limit: usize) -> Self {
+        let message = format!(
+            "the response's head is larger than {} or has more than 100 headers ({})",
+            bytes(limit),
+            flag::HEADER_LIMIT
+        );
+        Self::new(FailureKind::Limit, message)
+    }
+
+    pub(crate) fn chunks() -> Self {
+        Self::new(FailureKind::Protocol, "the answer is said to come in chunks and does not")
     }
 
     /// The path cannot stand in a request.
@@ -123,35 +129,25 @@ impl ScrapeError {
         )
     }
 
-    fn closed() -> Self {
-        Self::new(FailureKind::Protocol, "the pod closed the connection before its answer was complete")
-    }
-
     /// Any answer but 200.
-    pub(crate) fn status(response: &http::response::Parts, endpoint: &Endpoint) -> Self {
+    pub(crate) fn status(code: u16, location: Option<&str>, endpoint: &Endpoint) -> Self {
         let path = endpoint.path.split('?').next().unwrap_or_default();
-        let status = response.status;
-        let advice = match status {
-            _ if status.is_redirection() => {
-                let location = response.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        let advice = match code {
+            300..400 => {
                 let to = location.map_or_else(|| "elsewhere".to_owned(), |to| quoted(without_secrets(to)));
                 format!(
                     " redirects to {to}, and redirects are not followed; set the annotations prometheus.io/scheme, /port and /path to where the page is"
                 )
             }
-            StatusCode::NOT_FOUND => {
-                "; set prometheus.io/path, and prometheus.io/port, to where the page is".into()
-            }
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                "; scrapes carry no credentials, so the page must be readable without".into()
-            }
-            StatusCode::BAD_REQUEST if endpoint.scheme == Scheme::Http => {
+            404 => "; set prometheus.io/path, and prometheus.io/port, to where the page is".into(),
+            401 | 403 => "; scrapes carry no credentials, so the page must be readable without".into(),
+            400 if endpoint.scheme == Scheme::Http => {
                 "; if the port speaks TLS, set prometheus.io/scheme to https".into()
             }
-            StatusCode::NO_CONTENT => ": no page".into(),
+            204 => ": no page".into(),
             _ => String::new(),
         };
-        Self::new(FailureKind::HttpStatus, format!("HTTP {} from {path}{advice}", status.as_u16()))
+        Self::new(FailureKind::HttpStatus, format!("HTTP {code} from {path}{advice}"))
     }
 
     pub(crate) fn body_limit(limit: usize) -> Self {
@@ -201,14 +197,6 @@ impl ScrapeError {
     pub(crate) fn bug() -> Self {
         Self::new(FailureKind::Page, "reading the page failed because of a bug in podgauge; please report it")
     }
-}
-
-/// Whether a first line as of HTTP/1 was there, and what came after it was wrong. The HTTP library tells only its text
-/// apart.
-fn is_about_head(error: &hyper::Error) -> bool {
-    let text = error.to_string();
-    error.is_parse_status()
-        || ["HTTP header", "content-length", "transfer-encoding"].iter().any(|what| text.contains(what))
 }
 
 /// A location without its query and whoever it names before the host.

@@ -5,28 +5,19 @@
 //! sent. Compression is not asked for, because bytes inside a cluster are cheaper than inflating them; gzip is taken
 //! all the same from a pod that compresses regardless, within the same limit and deadline.
 //!
-//! Between two scrapes a target holds its socket and nothing else: the HTTP machinery with its buffers is set up for
-//! each exchange, which costs a microsecond, instead of being kept for every target, which would cost tens of
-//! kilobytes each.
+//! HTTP is spoken here directly: a request that is the same each time, an answer whose page is read into the memory in
+//! which it is compared with the last one. Between two scrapes a target holds its socket and its request and nothing else,
+//! and once its buffers are warm a scrape allocates nothing. A general client cost as much again as the socket itself, and
+//! held tens of kilobytes for each connection (docs/decisions/0011).
 
+mod chunks;
 mod connection;
+mod head;
 mod inflate;
 mod tls;
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderValue, Request, StatusCode,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT},
-    response,
-};
-use http_body_util::{BodyExt, Empty};
-use hyper::{
-    body::{Body, Incoming},
-    client::conn::http1,
-};
-use hyper_util::rt::TokioIo;
 use podgauge_exposition::Format;
 use podgauge_store::{Endpoint, Scheme, Timestamp};
 use rustls::ClientConfig;
@@ -34,10 +25,15 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 pub(crate) use self::connection::Connection;
-use self::{connection::Exchange, inflate::inflate};
+use self::{
+    chunks::Chunks,
+    connection::Stream,
+    head::{Framing, Head, Seen},
+    inflate::inflate,
+};
 use crate::{
     Clock, Config, ConfigError,
-    buffer::{Budget, Lease, Pool},
+    buffer::{Budget, Buffer, Lease, Pool},
     failure::{Phase, ScrapeError},
 };
 
@@ -47,15 +43,17 @@ const OFFER: &str = "application/openmetrics-text;version=1.0.0;q=0.6,\
                      text/plain;version=0.0.4;q=0.4,\
                      */*;q=0.1";
 
+/// Bytes that are read beyond a page's announced end.
+const SLACK: usize = 256;
+
 /// Fetches pages; clones share memory and limits.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetcher {
     pub(crate) timeout: Duration,
     body_limit: usize,
     header_limit: usize,
-    /// Of every request, but for the host.
-    headers: HeaderMap,
-    http: http1::Builder,
+    /// Of every request, but for the host; each line ended.
+    headers: Arc<str>,
     tls: Arc<ClientConfig>,
     pub(crate) budget: Budget,
     pool: Pool,
@@ -68,7 +66,7 @@ pub(crate) struct Fetched {
     /// When the request for it was sent: the pod's numbers are no older.
     pub(crate) taken: Timestamp,
     pub(crate) format: Format,
-    /// The page is in [`Workspace::page`](crate::buffer::Workspace::page).
+    /// The page is in [`Workspace::page`](crate::buffer::Workspace::page), behind the head.
     pub(crate) lease: Lease,
 }
 
@@ -83,21 +81,17 @@ enum Attempt {
 
 impl Fetcher {
     pub(crate) fn new(config: &Config, clock: Clock) -> Result<Self, ConfigError> {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static(OFFER));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("podgauge/", env!("CARGO_PKG_VERSION"))));
-        if let Ok(seconds) = HeaderValue::try_from(config.timeout.as_secs_f64().to_string()) {
-            headers.insert("x-prometheus-scrape-timeout-seconds", seconds);
-        }
-        let mut http = http1::Builder::new();
-        http.max_header_size(config.header_limit).max_buf_size(connection::BUFFER_BYTES);
+        let headers = format!(
+            "Accept: {OFFER}\r\nAccept-Encoding: identity\r\nUser-Agent: podgauge/{}\r\n\
+             X-Prometheus-Scrape-Timeout-Seconds: {}\r\n",
+            env!("CARGO_PKG_VERSION"),
+            config.timeout.as_secs_f64()
+        );
         Ok(Self {
             timeout: config.timeout,
             body_limit: config.body_limit,
             header_limit: config.header_limit,
-            headers,
-            http,
+            headers: headers.into(),
             tls: tls::client_config(config.ca_pem.as_deref())
                 .map_err(|problem| ConfigError::Ca { problem })?,
             budget: Budget::new(config.memory_limit),
@@ -147,110 +141,149 @@ impl Fetcher {
             .await
             .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
             .map_err(|error| ScrapeError::connect(&error, endpoint))?;
-        match endpoint.scheme {
-            Scheme::Http => Ok(Connection::Plain(stream)),
+        let stream = match endpoint.scheme {
+            Scheme::Http => Stream::Plain(stream),
             Scheme::Https => {
                 *phase = Phase::Securing;
-                match TlsConnector::from(Arc::clone(&self.tls)).connect(address.into(), stream).await {
-                    Ok(stream) => Ok(Connection::Tls(Box::new(stream))),
-                    Err(error) => Err(ScrapeError::tls(&error)),
-                }
+                let connector = TlsConnector::from(Arc::clone(&self.tls));
+                let stream = connector.connect(address.into(), stream).await;
+                Stream::Tls(Box::new(stream.map_err(|error| ScrapeError::tls(&error))?))
             }
-        }
+        };
+        Connection::new(stream, endpoint, &self.headers)
     }
 
     async fn exchange(
         &self,
-        connection: Connection,
+        mut connection: Connection,
         endpoint: &Endpoint,
         kept: &mut Option<Connection>,
         phase: &mut Phase,
     ) -> Result<Fetched, Attempt> {
         *phase = Phase::Waiting;
-        let fail = |error: &hyper::Error| ScrapeError::http(error, endpoint, self.header_limit);
-        let mut exchange = Exchange::begin(&self.http, TokioIo::new(connection))
-            .await
-            .map_err(|error| Attempt::Failed(fail(&error)))?;
-        let request = self.request(endpoint).map_err(Attempt::Failed)?;
+        let unanswered = |error: io::Error| Attempt::Unanswered(ScrapeError::broken(&error));
         let taken = self.clock.now();
-        let response = exchange.send(request).await.map_err(|error| match error.is_parse() {
-            true => Attempt::Failed(fail(&error)),
-            false => Attempt::Unanswered(fail(&error)),
-        })?;
-        *phase = Phase::Reading;
-        let (head, mut body) = response.into_parts();
-        let format = self.check(&head, &body, endpoint).map_err(Attempt::Failed)?;
+        connection.ask().await.map_err(unanswered)?;
+        connection.readable().await.map_err(unanswered)?;
         let mut lease = self.pool.lease();
-        self.read(&mut exchange, &mut body, &mut lease, &fail).await.map_err(Attempt::Failed)?;
-        *kept = exchange.finish();
-        self.decode(&head, &mut lease).await.map_err(Attempt::Failed)?;
-        Ok(Fetched { taken, format, lease })
-    }
-
-    fn request(&self, endpoint: &Endpoint) -> Result<Request<Empty<Bytes>>, ScrapeError> {
-        let mut request = Request::new(Empty::new());
-        // The target rules have checked the path; that it was accepted twice is cheaper than an assumption.
-        *request.uri_mut() = endpoint.path.parse().map_err(|_| ScrapeError::path())?;
-        *request.headers_mut() = self.headers.clone();
-        let authority = std::net::SocketAddr::new(endpoint.address.to_canonical(), endpoint.port).to_string();
-        request
-            .headers_mut()
-            .insert(HOST, HeaderValue::try_from(authority).map_err(|_| ScrapeError::path())?);
-        Ok(request)
-    }
-
-    /// Judges an answer by its head.
-    fn check(
-        &self,
-        head: &response::Parts,
-        body: &Incoming,
-        endpoint: &Endpoint,
-    ) -> Result<Format, ScrapeError> {
-        if head.status != StatusCode::OK {
-            return Err(ScrapeError::status(head, endpoint));
-        }
-        if body.size_hint().lower() > u64::try_from(self.body_limit).unwrap_or(u64::MAX) {
-            return Err(ScrapeError::body_limit(self.body_limit));
-        }
-        Ok(Format::from_content_type(head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok())))
-    }
-
-    async fn read(
-        &self,
-        exchange: &mut Exchange,
-        body: &mut Incoming,
-        lease: &mut Lease,
-        fail: &impl Fn(&hyper::Error) -> ScrapeError,
-    ) -> Result<(), ScrapeError> {
         let page = &mut lease.workspace.page;
-        // What a pod announces gives it no memory, only what it sends: pods that announce much and send nothing would
-        // otherwise have all the memory there is.
-        let announced = body.size_hint().exact().and_then(|len| usize::try_from(len).ok());
-        let most = announced.map_or(self.body_limit, |len| len.min(self.body_limit));
-        while let Some(frame) = exchange.drive(body.frame()).await {
-            let Ok(data) = frame.map_err(|error| fail(&error))?.into_data() else { continue };
-            let len = page.bytes.len().saturating_add(data.len());
-            if len > self.body_limit {
-                return Err(ScrapeError::body_limit(self.body_limit));
-            }
-            page.make_room(len, most, &self.budget).await;
-            page.bytes.extend_from_slice(&data);
+        let head = self.read_head(&mut connection, page, endpoint).await?;
+        *phase = Phase::Reading;
+        let is_whole = self.read_page(&mut connection, page, &head).await.map_err(Attempt::Failed)?;
+        // Bytes that nobody asked for belong to no answer that we could trust.
+        *kept = Some(connection).filter(|_| is_whole && head.is_reusable);
+        if head.is_packed {
+            let workspace = &mut lease.workspace;
+            inflate(workspace.page.page(), &mut workspace.spare, self.body_limit, &self.budget)
+                .await
+                .map_err(Attempt::Failed)?;
+            std::mem::swap(&mut workspace.page, &mut workspace.spare);
         }
-        Ok(())
+        Ok(Fetched { taken, format: head.format, lease })
     }
 
-    async fn decode(&self, head: &response::Parts, lease: &mut Lease) -> Result<(), ScrapeError> {
-        let Some(encoding) = head.headers.get(CONTENT_ENCODING) else { return Ok(()) };
-        let encoding = encoding.to_str().unwrap_or("?").trim();
-        if encoding.is_empty() || encoding.eq_ignore_ascii_case("identity") {
-            return Ok(());
+    /// Reads until the head of the answer is there, and with it some of the page, perhaps all.
+    async fn read_head(
+        &self,
+        connection: &mut Connection,
+        page: &mut Buffer,
+        endpoint: &Endpoint,
+    ) -> Result<Head, Attempt> {
+        // Where the head begins, and how much of it has been looked at.
+        let (mut start, mut checked) = (0, 0);
+        loop {
+            let bytes = page.bytes.get(start..).unwrap_or_default();
+            match head::read(bytes, checked, self.header_limit.saturating_sub(start), endpoint) {
+                Ok(Seen::Head(head)) => {
+                    page.start = start + head.len;
+                    return Ok(head);
+                }
+                Ok(Seen::Interim(len)) => (start, checked) = (start + len, 0),
+                Ok(Seen::Part) => {
+                    checked = bytes.len();
+                    let read = self.read_more(connection, page, self.body_limit).await;
+                    if read.map_err(|error| Attempt::Unanswered(ScrapeError::broken(&error)))? == 0 {
+                        return Err(Attempt::Unanswered(ScrapeError::closed()));
+                    }
+                }
+                // A server says so when it closes a connection that was idle for too long.
+                Err(error) if is_idle_timeout(bytes) => return Err(Attempt::Unanswered(error)),
+                Err(error) => return Err(Attempt::Failed(error)),
+            }
         }
-        if !encoding.eq_ignore_ascii_case("gzip") && !encoding.eq_ignore_ascii_case("x-gzip") {
-            return Err(ScrapeError::encoding(encoding));
-        }
-        let workspace = &mut lease.workspace;
-        inflate(&workspace.page.bytes, &mut workspace.spare, self.body_limit, &self.budget).await?;
-        std::mem::swap(&mut workspace.page, &mut workspace.spare);
-        Ok(())
     }
+
+    /// Reads the rest of the page; whether nothing came behind it.
+    async fn read_page(
+        &self,
+        connection: &mut Connection,
+        page: &mut Buffer,
+        head: &Head,
+    ) -> Result<bool, ScrapeError> {
+        let limit = u64::try_from(self.body_limit).unwrap_or(u64::MAX);
+        let most = page.start.saturating_add(self.body_limit);
+        let broken = |error: io::Error| ScrapeError::broken(&error);
+        match head.framing {
+            Framing::Length(length) if length > limit => Err(ScrapeError::body_limit(self.body_limit)),
+            Framing::Length(length) => {
+                let end = page.start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+                while page.bytes.len() < end {
+                    // What a pod announces gives it no memory, only what it sends. A little more than that is asked
+                    // for, to see what should not be there, and because the next page may be longer.
+                    if self.read_more(connection, page, end.saturating_add(SLACK)).await.map_err(broken)? == 0
+                    {
+                        return Err(ScrapeError::closed());
+                    }
+                }
+                let is_whole = page.bytes.len() == end;
+                page.bytes.truncate(end);
+                Ok(is_whole)
+            }
+            Framing::Chunked => {
+                let mut chunks = Chunks::new(page.start);
+                // Behind a page of the greatest length there must be room for a line, or it would come byte by byte.
+                let most = most.saturating_add(chunks::LINE_BYTES);
+                while !chunks.decode(&mut page.bytes).map_err(|_| ScrapeError::chunks())? {
+                    if chunks.announced() > limit {
+                        return Err(ScrapeError::body_limit(self.body_limit));
+                    }
+                    if self.read_more(connection, page, most).await.map_err(broken)? == 0 {
+                        return Err(ScrapeError::closed());
+                    }
+                }
+                if chunks.announced() > limit {
+                    return Err(ScrapeError::body_limit(self.body_limit));
+                }
+                let is_whole = page.bytes.len() == chunks.end();
+                page.bytes.truncate(chunks.end());
+                Ok(is_whole)
+            }
+            Framing::UntilClose => loop {
+                if page.bytes.len() > most {
+                    return Err(ScrapeError::body_limit(self.body_limit));
+                }
+                if self.read_more(connection, page, most).await.map_err(broken)? == 0 {
+                    return Ok(true);
+                }
+            },
+        }
+    }
+
+    /// Reads once, into memory that grows with what has come, up to `most` bytes in all as far as it doubles; how many
+    /// bytes that were.
+    async fn read_more(
+        &self,
+        connection: &mut Connection,
+        page: &mut Buffer,
+        most: usize,
+    ) -> io::Result<usize> {
+        page.make_room(page.bytes.len().saturating_add(1), most, &self.budget).await;
+        let room = page.room();
+        connection.read(&mut page.bytes, room).await
+    }
+}
+
+/// Whether an answer is 408, Request Timeout.
+fn is_idle_timeout(bytes: &[u8]) -> bool {
+    bytes.get(b"HTTP/1.".len() + 1..).is_some_and(|rest| rest.starts_with(b" 408"))
 }

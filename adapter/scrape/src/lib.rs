@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! API server ──watch──> discover ──targets──> schedule ──due──> scrape = fetch ──bytes──> ingest ──> store
+//!                                                 │
+//! reads of the API ──> readers ──rhythms──────────┘
 //! ```
 //!
 //! [`Config`] says how, [`Scraper::build`] checks it, [`Scraper::run`] does it until it is told to stop. [`Health`]
@@ -30,6 +32,7 @@ mod lenient;
 mod metrics;
 mod offload;
 mod pod;
+mod readers;
 mod schedule;
 mod scrape;
 mod target_rules;
@@ -38,6 +41,7 @@ mod text;
 use std::{collections::HashSet, fmt, panic, sync::Arc};
 
 use kube::Client;
+use podgauge_rhythm::Pace;
 use podgauge_store::{Timestamp, Writer};
 use prometheus_client::registry::Registry;
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
@@ -58,6 +62,7 @@ use self::{
 pub use self::{
     config::{Config, ConfigError, flag},
     health::Health,
+    readers::Readers,
 };
 
 /// Tells the wall clock's time.
@@ -71,6 +76,7 @@ pub struct Scraper {
     discovery: Discovery,
     commands: mpsc::Receiver<discover::Command>,
     scheduler: Scheduler<PodScrape>,
+    readers: Readers,
     health: Health,
 }
 
@@ -107,8 +113,14 @@ impl Scraper {
         };
         let cadence =
             Cadence { epoch: Instant::now(), interval: config.interval, backoff_limit: config.backoff_limit };
+        let readers = Readers::new(podgauge_rhythm::Config {
+            questions: config.questions,
+            ..podgauge_rhythm::Config::for_interval(config.interval)
+        });
+        registry.register_collector(Box::new(readers.clone()));
         let schedule = ScheduleConfig {
             cadence,
+            pace: Pace { interval: config.interval, per_interval: config.scrapes_for_readers },
             concurrency: config.concurrency,
             warmup: config.interval + config.timeout,
         };
@@ -129,7 +141,8 @@ impl Scraper {
                 ready: HashSet::new(),
             },
             commands,
-            scheduler: Scheduler::new(schedule, scrape, metrics, signs),
+            scheduler: Scheduler::new(schedule, scrape, readers.clone(), metrics, signs),
+            readers,
             health,
         })
     }
@@ -140,12 +153,18 @@ impl Scraper {
         self.health.clone()
     }
 
+    /// Takes note of reads, so that scrapes can come before them.
+    #[must_use]
+    pub fn readers(&self) -> Readers {
+        self.readers.clone()
+    }
+
     /// Follows pods and scrapes them until `stop` is cancelled; scrapes that are under way then are dropped.
     ///
     /// # Panics
     /// When one of its loops has panicked, which is a bug: without it the store would grow old in silence.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { client, namespace, discovery, commands, scheduler, health: _ } = self;
+        let Self { client, namespace, discovery, commands, scheduler, readers: _, health: _ } = self;
         // Both loops end with the set.
         let mut loops = JoinSet::new();
         loops.spawn(async move { discovery.run(client, namespace.as_deref()).await });

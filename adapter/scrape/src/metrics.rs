@@ -14,6 +14,7 @@ pub(crate) struct Metrics {
     pub(crate) scrape_duration: Histogram,
     pub(crate) start_delay: Histogram,
     pub(crate) in_flight: Gauge,
+    pub(crate) scrapes_for_readers: Counter,
     pub(crate) page_bytes: Counter,
     pages: Family<LayoutLabel, Counter>,
     pub(crate) lines_rejected: Counter,
@@ -58,6 +59,7 @@ impl Metrics {
             ]),
             start_delay: Histogram::new([0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0]),
             in_flight: Gauge::default(),
+            scrapes_for_readers: Counter::default(),
             page_bytes: Counter::default(),
             pages: Family::default(),
             lines_rejected: Counter::default(),
@@ -79,6 +81,11 @@ impl Metrics {
             metrics.start_delay.clone(),
         );
         registry.register("scrapes_in_flight", "Scrapes under way", metrics.in_flight.clone());
+        registry.register(
+            "scrapes_for_readers",
+            "Scrapes planned by the reads that were expected",
+            metrics.scrapes_for_readers.clone(),
+        );
         registry.register_with_unit(
             "scrape_page",
             "Bytes of pages read, after inflating",
@@ -155,6 +162,7 @@ mod tests {
             "scrape_duration_seconds_count 0",
             "scrape_start_delay_seconds_count 0",
             "scrapes_in_flight 0",
+            "scrapes_for_readers_total 0",
             "scrape_page_bytes_total 41000",
             "scrape_pages_total{layout=\"known\"} 1",
             "scrape_lines_rejected_total 0",

@@ -3,7 +3,7 @@
 //! Of a pod's 7 kB of JSON the environment, the volumes, the managed fields and the conditions are skipped while they
 //! are read, so that a decoded pod costs a few hundred bytes and a relist of ten thousand does not show.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, core::NamespaceResourceScope};
@@ -26,6 +26,8 @@ pub(crate) struct PodObject {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) labels: PodLabels,
+    /// `spec.nodeName`.
+    pub(crate) node: Option<Arc<str>>,
     pub(crate) annotations: Annotations,
     /// It has a deletion timestamp.
     pub(crate) is_terminating: bool,
@@ -86,6 +88,7 @@ struct RawAnnotations {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Spec {
+    node_name: Lenient<Box<str>>,
     host_network: Lenient<bool>,
     containers: Lenient<Vec<Lenient<Container>>>,
     init_containers: Lenient<Vec<Lenient<Container>>>,
@@ -147,6 +150,7 @@ impl PodObject {
         let status = document.status.read("status")?.unwrap_or_default();
         Ok(Facts {
             labels: labels(metadata.labels)?,
+            node: spec.node_name.read("spec.nodeName")?.map(Arc::from),
             annotations: Annotations {
                 scrape: annotations.scrape.read("annotation prometheus.io/scrape")?,
                 scheme: annotations.scheme.read("annotation prometheus.io/scheme")?,

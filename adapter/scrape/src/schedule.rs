@@ -5,28 +5,37 @@
 //! those for targets whose last scrape failed: a node that takes a thousand hanging pods with it does not hold up the
 //! pods that answer. A target that is gone is let go of at once, in the midst of its scrape if need be.
 //!
-//! When a target is due next is [`Cadence`]'s to say; what a scrape is, [`Scrape`]'s.
+//! When a target is due next is [`Cadence`]'s to say, or, when reads of it are to be expected, [`Pace`]'s: the latter
+//! moves scrapes and adds none. What a scrape is, is [`Scrape`]'s.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     convert::Infallible,
     future::Future,
     panic,
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
-use podgauge_store::{PodKey, Recorder, TargetId};
+use podgauge_rhythm::{Allowance, Expected, Pace, Past};
+use podgauge_store::{PodKey, Recorder, Target, TargetId};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
 
-use crate::{cadence::Cadence, discover::Command, health::Signs, metrics::Metrics};
+use crate::{cadence::Cadence, discover::Command, health::Signs, metrics::Metrics, readers::Readers};
 
 /// The least time between two scrapes of a target whose pod became ready in between.
 const READY_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long after the first scrape of a target the second one comes if it failed. The pause doubles until [`NEW_TRIES`]
+/// have failed so; then the cadence holds. Most pods answer some seconds after they have an address, and not all of them
+/// say when.
+const NEW_PAUSE: Duration = Duration::from_secs(1);
+const NEW_TRIES: u32 = 4;
 
 /// How one target is scraped.
 pub(crate) trait Scrape: Clone + Send + 'static {
@@ -44,6 +53,7 @@ pub(crate) trait Scrape: Clone + Send + 'static {
 #[derive(Clone, Debug)]
 pub(crate) struct ScheduleConfig {
     pub(crate) cadence: Cadence,
+    pub(crate) pace: Pace,
     /// Scrapes under way at one time.
     pub(crate) concurrency: usize,
     /// How long after the first complete list every target has had its chance.
@@ -55,6 +65,9 @@ pub(crate) struct ScheduleConfig {
 pub(crate) struct Scheduler<S: Scrape> {
     config: ScheduleConfig,
     scrape: S,
+    readers: Readers,
+    /// Of the target that is being looked at.
+    expected: Vec<Expected>,
     metrics: Metrics,
     signs: Arc<Signs>,
     targets: HashMap<TargetId, Entry<S::Slot>>,
@@ -70,12 +83,18 @@ pub(crate) struct Scheduler<S: Scrape> {
 
 #[derive(Debug)]
 struct Entry<Slot> {
-    pod: PodKey,
+    target: Arc<Target>,
     /// Its place within the interval.
     offset: Duration,
     due: Instant,
+    /// It is due for another thought about when it is due for a scrape.
+    is_review: bool,
     /// When the last scrape began; when it came to be, if there was none.
     started: Instant,
+    past: Past,
+    allowance: Allowance,
+    /// Scrapes so far, as long as none went well and the target is new.
+    tries: Option<u32>,
     /// Failures in a row, as far as they count for back-off.
     failures: u32,
     /// The pod changed while it was being scraped.
@@ -99,10 +118,18 @@ enum Warmup {
 // === impl Scheduler ===
 
 impl<S: Scrape> Scheduler<S> {
-    pub(crate) fn new(config: ScheduleConfig, scrape: S, metrics: Metrics, signs: Arc<Signs>) -> Self {
+    pub(crate) fn new(
+        config: ScheduleConfig,
+        scrape: S,
+        readers: Readers,
+        metrics: Metrics,
+        signs: Arc<Signs>,
+    ) -> Self {
         Self {
             config,
             scrape,
+            readers,
+            expected: Vec::new(),
             metrics,
             signs,
             targets: HashMap::new(),
@@ -122,15 +149,26 @@ impl<S: Scrape> Scheduler<S> {
     }
 
     async fn follow(&mut self, mut commands: mpsc::Receiver<Command>) -> Infallible {
+        let mut sleep = pin!(sleep_until(Instant::now()));
         loop {
             let now = Instant::now();
             self.start_due(now);
             self.check_warmup(now);
             let wake = self.next_wake(now);
+            if sleep.deadline() != wake {
+                sleep.as_mut().reset(wake);
+            }
             tokio::select! {
                 Some(command) = commands.recv() => self.take_command(command, Instant::now()),
-                Some(ended) = self.running.join_next() => self.take_ended(ended, Instant::now()),
-                () = sleep_until(wake) => {}
+                Some(ended) = self.running.join_next() => {
+                    let now = Instant::now();
+                    self.take_ended(ended, now);
+                    // Those that began together end together.
+                    while let Some(ended) = self.running.try_join_next() {
+                        self.take_ended(ended, now);
+                    }
+                }
+                () = &mut sleep => {}
             }
             self.metrics.in_flight.set(i64::try_from(self.running.len()).unwrap_or(i64::MAX));
         }
@@ -151,10 +189,10 @@ impl<S: Scrape> Scheduler<S> {
     }
 
     fn open(&mut self, recorder: Recorder, now: Instant) {
-        let target = recorder.target();
-        let (id, pod) = (target.id(), target.pod().clone());
-        let offset = self.config.cadence.offset(&pod, target.endpoint());
-        self.by_pod.entry(pod.clone()).or_default().push(id);
+        let target = Arc::clone(recorder.target());
+        let id = target.id();
+        let offset = self.config.cadence.offset(target.pod(), target.endpoint());
+        self.by_pod.entry(target.pod().clone()).or_default().push(id);
         if let Warmup::Listing(untried) = &mut self.warmup {
             untried.insert(id);
         }
@@ -162,10 +200,18 @@ impl<S: Scrape> Scheduler<S> {
         self.targets.insert(
             id,
             Entry {
-                pod,
+                target,
                 offset,
                 due: now,
+                is_review: false,
                 started: now,
+                past: Past {
+                    started: now.into_std(),
+                    takes: Duration::ZERO,
+                    place: offset.div_duration_f64(self.config.cadence.interval),
+                },
+                allowance: Allowance::new(now.into_std()),
+                tries: Some(0),
                 failures: 0,
                 has_changed: false,
                 is_awaited: false,
@@ -185,10 +231,10 @@ impl<S: Scrape> Scheduler<S> {
         self.due_suspects.remove(&(entry.due, id));
         self.running_suspects.remove(&id);
         self.warmup.tried(id);
-        if let Some(ids) = self.by_pod.get_mut(&entry.pod) {
+        if let Some(ids) = self.by_pod.get_mut(entry.target.pod()) {
             ids.retain(|other| *other != id);
             if ids.is_empty() {
-                self.by_pod.remove(&entry.pod);
+                self.by_pod.remove(entry.target.pod());
             }
         }
     }
@@ -223,6 +269,7 @@ impl<S: Scrape> Scheduler<S> {
             let queue = if entry.failures > 0 { &mut self.due_suspects } else { &mut self.due };
             queue.remove(&(entry.due, *id));
             entry.failures = entry.failures.min(1);
+            entry.is_review = false;
             entry.due = entry.due.min(entry.started + READY_PAUSE).max(now);
             queue.insert((entry.due, *id));
         }
@@ -231,18 +278,38 @@ impl<S: Scrape> Scheduler<S> {
     fn start_due(&mut self, now: Instant) {
         while let Some((due, id)) = self.take_due(now) {
             let Some(entry) = self.targets.get_mut(&id) else { continue };
+            if std::mem::take(&mut entry.is_review) {
+                self.review(id, now);
+                continue;
+            }
             let Some(mut slot) = entry.slot.take() else { continue };
             if entry.failures > 0 {
                 self.running_suspects.insert(id);
             }
             let scrape = self.scrape.clone();
             entry.started = now;
+            entry.past.started = now.into_std();
+            entry.allowance.spend(now.into_std(), &self.config.pace);
             entry.task = Some(self.running.spawn(async move {
                 let is_good = scrape.scrape(&mut slot).await;
                 (id, slot, is_good)
             }));
             self.metrics.start_delay.observe(now.saturating_duration_since(due).as_secs_f64());
         }
+    }
+
+    /// Says when a target is to be scraped next, now that the reads which its last scrape was for are over.
+    fn review(&mut self, id: TargetId, now: Instant) {
+        let Some(entry) = self.targets.get_mut(&id) else { return };
+        self.readers.expect(&entry.target, now.into_std(), &mut self.expected);
+        let next = self.config.pace.next(now.into_std(), &entry.allowance, &entry.past, &self.expected);
+        if next.is_some() {
+            self.metrics.scrapes_for_readers.inc();
+        }
+        let usual = || self.config.cadence.next(entry.offset, entry.started, 0);
+        let before_read = |at| self.config.cadence.together(Instant::from_std(at));
+        entry.due = next.map_or_else(usual, before_read).max(now);
+        self.due.insert((entry.due, id));
     }
 
     /// The target that has been due for longest, if one is and there is a place for it.
@@ -287,16 +354,31 @@ impl<S: Scrape> Scheduler<S> {
         self.warmup.tried(id);
         // Gone meanwhile: dropping the slot lets go of it.
         let Some(entry) = self.targets.get_mut(&id) else { return };
+        let took = now.saturating_duration_since(entry.due);
+        let new_tries = entry.tries.take().filter(|tries| !is_good && *tries < NEW_TRIES);
+        entry.tries = new_tries.map(|tries| tries + 1);
         entry.failures = match is_good {
             true => 0,
-            false if entry.has_changed => 1,
+            // A pod that is just starting has not failed.
+            false if entry.has_changed || new_tries.is_some() => 1,
             false => entry.failures.saturating_add(1),
         };
         entry.has_changed = false;
         entry.slot = Some(slot);
         entry.task = None;
-        entry.due = self.config.cadence.next(entry.offset, entry.started, entry.failures).max(now);
+        let next = self.config.cadence.next(entry.offset, entry.started, entry.failures);
+        let soon = new_tries.map(|tries| entry.started + NEW_PAUSE * (1 << tries));
+        entry.due = soon.map_or(next, |soon| soon.min(next)).max(now);
+        if is_good {
+            entry.past.ended(took);
+            if self.config.pace.per_interval > 0 && entry.target.retain_readers(|_| true) {
+                entry.is_review = true;
+                let review = Instant::from_std(self.config.pace.review(&entry.past));
+                entry.due = self.config.cadence.together(review).max(now);
+            }
+        }
         if std::mem::take(&mut entry.is_awaited) {
+            entry.is_review = false;
             entry.due = entry.due.min(entry.started + READY_PAUSE).max(now);
         }
         let queue = if is_good { &mut self.due } else { &mut self.due_suspects };

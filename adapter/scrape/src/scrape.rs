@@ -95,7 +95,7 @@ impl PodScrape {
     /// Reads and records a page, here if it is of the usual size.
     async fn read(&self, slot: &Slot, fetched: Fetched, started: Instant) -> Result<(), ScrapeError> {
         let duration = started.elapsed();
-        if fetched.lease.workspace.page.bytes.len() <= INLINE_BYTES {
+        if fetched.lease.workspace.page.page().len() <= INLINE_BYTES {
             return self.record(&mut slot.desk(), fetched, duration);
         }
         let timeout = self.fetcher.timeout;
@@ -108,7 +108,7 @@ impl PodScrape {
 
     fn record(&self, desk: &mut Desk, mut fetched: Fetched, duration: Duration) -> Result<(), ScrapeError> {
         let workspace = &mut fetched.lease.workspace;
-        let bytes = workspace.page.bytes.as_slice();
+        let bytes = workspace.page.page();
         self.metrics.page_bytes.inc_by(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let Desk { recorder, memory } = desk;
         let values = &mut workspace.values;

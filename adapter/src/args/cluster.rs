@@ -22,6 +22,11 @@ pub(super) struct ClusterArgs {
 // === impl ClusterArgs ===
 
 impl ClusterArgs {
+    /// Whether the pod's service account is the only way to the cluster that is left.
+    pub(super) fn is_in_pod(&self) -> bool {
+        self.kubeconfig.is_none()
+    }
+
     /// Which credentials are used for what.
     pub(super) fn config(&self) -> cluster::Config {
         cluster::Config {

@@ -51,6 +51,13 @@ pub(super) struct ScrapingArgs {
     /// The most targets of a pod without prometheus.io/port: one for each TCP port that it declares.
     #[arg(long, value_name = "COUNT", default_value_t = 16)]
     scrape_ports_limit: usize,
+    /// The most scrapes of a target in one --metric-resolution that may be put right before the reads that are expected
+    /// of it: 1 moves scrapes and adds none, more serve readers who come at different times, 0 moves none.
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    scrapes_for_readers: u32,
+    /// The most questions whose rhythm is remembered, some 400 bytes each.
+    #[arg(long, value_name = "COUNT", default_value_t = 4_096)]
+    read_rhythm_limit: usize,
     /// Certificates (PEM) that must have signed those of pods scraped over HTTPS [default: they are not verified, as
     /// in Prometheus' pod jobs].
     #[arg(long, value_name = "FILE")]
@@ -64,11 +71,34 @@ pub(super) struct ScrapingArgs {
     /// Watch the pods of this namespace alone [default: of all].
     #[arg(long, value_name = "NAMESPACE")]
     watch_namespace: Option<String>,
+    /// The kinds of object that stand for their pods, as services or rollouts.argoproj.io, separated by commas: one can be
+    /// asked for by name, and answers for the pods that its selector picks. `none` for none.
+    #[arg(
+        long,
+        value_name = "RESOURCES",
+        value_delimiter = ',',
+        default_value = "services,daemonsets.apps,deployments.apps,replicasets.apps,statefulsets.apps,jobs.batch"
+    )]
+    object_resources: Vec<String>,
 }
 
 // === impl ScrapingArgs ===
 
 impl ScrapingArgs {
+    /// The kinds of object that are followed, as they were named.
+    pub(super) fn object_resources(&self) -> &[String] {
+        if self.object_resources.iter().any(|name| name == "none") { &[] } else { &self.object_resources }
+    }
+
+    /// Which objects are followed.
+    pub(super) fn objects(&self) -> Result<podgauge_objects::Config, String> {
+        let named = self.object_resources.iter().filter(|name| *name != "none");
+        let resources =
+            named.map(|name| name.parse().map_err(|error| format!("--object-resources: {error}")));
+        let resources = resources.collect::<Result<_, _>>()?;
+        Ok(podgauge_objects::Config { resources, namespace: self.watch_namespace.clone() })
+    }
+
     /// The scraper's configuration.
     pub(super) fn config(&self) -> Result<Config, String> {
         let ca_pem = match &self.scrape_ca_file {
@@ -95,6 +125,8 @@ impl ScrapingArgs {
                 ..Limits::default()
             },
             targets_per_pod: self.scrape_ports_limit,
+            scrapes_for_readers: self.scrapes_for_readers,
+            questions: self.read_rhythm_limit,
             namespace: self.watch_namespace.clone(),
             allow_node_addresses: self.scrape_host_network,
             allow_loopback: self.scrape_loopback,

@@ -10,7 +10,7 @@ use clap::{ArgAction, ValueEnum, builder::RangedU64ValueParser};
 use podgauge_apiserver::{LimitsConfig, TlsVersion};
 
 use super::units::{bytes, duration};
-use crate::app;
+use crate::{app, certificates::Certificate};
 
 /// How the API is served.
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,8 @@ pub(super) struct ServingArgs {
     /// The port to serve the API on, over TLS; 0 takes any free one.
     #[arg(long, value_name = "PORT", default_value_t = 6443)]
     secure_port: u16,
-    /// The serving certificate and its intermediates (PEM), read again when it changes [default: a self-made one].
+    /// The serving certificate and its intermediates (PEM), read again when it changes [default: podgauge's own,
+    /// see below].
     #[arg(long, value_name = "FILE", requires = "tls_private_key_file")]
     tls_cert_file: Option<PathBuf>,
     /// The serving certificate's private key (PEM).
@@ -44,6 +45,10 @@ pub(super) struct ServingArgs {
     /// The most requests at one time; more are refused with 429. 0 is no limit.
     #[arg(long, value_name = "COUNT", default_value_t = 400)]
     max_requests_inflight: usize,
+    /// The most answers at one time that have to be computed, those by rules and external metrics; more wait for their
+    /// turn and hold up nobody else. Each takes a processor.
+    #[arg(long, value_name = "COUNT", default_value = "2", value_parser = at_least_one())]
+    max_evaluations_inflight: usize,
     /// The most connections at one time; more wait.
     #[arg(long, value_name = "COUNT", default_value = "4096", value_parser = at_least_one())]
     max_connections: usize,
@@ -80,7 +85,7 @@ enum MinVersion {
 }
 
 /// A duration of something that could not be done in none.
-fn some_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn some_duration(text: &str) -> Result<Duration, String> {
     let some = duration(text)?;
     if some.is_zero() { Err("must be longer than 0".to_owned()) } else { Ok(some) }
 }
@@ -100,13 +105,18 @@ pub(super) fn at_least_one() -> RangedU64ValueParser<usize> {
 // === impl ServingArgs ===
 
 impl ServingArgs {
+    /// Certificate and key, if they are given.
+    pub(super) fn files(&self) -> Option<(PathBuf, PathBuf)> {
+        self.tls_cert_file.clone().zip(self.tls_private_key_file.clone())
+    }
+
     /// Where and with what to serve.
-    pub(super) fn config(&self) -> Result<app::Serving, String> {
-        let certificate = self.tls_cert_file.clone().zip(self.tls_private_key_file.clone());
-        Ok(app::Serving {
+    pub(super) fn config(&self, certificate: Certificate, api_services: Option<Vec<String>>) -> app::Serving {
+        app::Serving {
             bind_address: self.bind_address,
             secure_port: self.secure_port,
             certificate,
+            api_services,
             min_tls_version: match self.tls_min_version {
                 MinVersion::Tls12 => TlsVersion::Tls12,
                 MinVersion::Tls13 => TlsVersion::Tls13,
@@ -115,13 +125,14 @@ impl ServingArgs {
             http2: !self.disable_http2_serving,
             shutdown_delay: self.shutdown_delay_duration,
             drain_deadline: self.shutdown_timeout,
-        })
+        }
     }
 
     /// What a client may use up.
     pub(super) fn limits(&self) -> LimitsConfig {
         LimitsConfig {
             max_requests_in_flight: self.max_requests_inflight,
+            max_evaluations: self.max_evaluations_inflight,
             request_timeout: self.request_timeout,
             max_connections: self.max_connections,
             header_read_timeout: self.header_timeout,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser as _};
 
 use super::Args;
-use crate::app;
+use crate::{app, certificates::Certificate};
 
 fn config(flags: &str) -> Result<app::Config, String> {
     let args = Args::try_parse_from(std::iter::once("podgauge").chain(flags.split_whitespace()));
@@ -63,6 +63,31 @@ fn flags_of_the_field_are_understood() {
 }
 
 #[test]
+fn the_certificate_comes_from_where_it_should() {
+    let check = |flags: &str, want: &str, api_services: Option<&[&str]>| {
+        let serving = config(flags).unwrap().serving;
+        let found = match &serving.certificate {
+            Certificate::Files { published, .. } if published.is_some() => "files, published",
+            Certificate::Files { .. } => "files",
+            Certificate::Own(_) => "own",
+            Certificate::Throwaway => "throwaway",
+        };
+        assert_eq!(found, want, "{flags}");
+        let named: Option<Vec<&str>> =
+            serving.api_services.as_ref().map(|names| names.iter().map(String::as_str).collect());
+        assert_eq!(named.as_deref(), api_services, "{flags}");
+    };
+    check("--kubeconfig=k", "throwaway", None);
+    check("--kubeconfig=k --namespace=", "throwaway", None);
+    check("--kubeconfig=k --namespace=monitoring", "own", None);
+    check("--namespace=n --apiservice=v1.a,v1.b", "own", Some(&["v1.a", "v1.b"]));
+    check("--namespace=n --apiservice=", "own", Some(&[]));
+    let files = "--namespace=n --tls-cert-file=x --tls-private-key-file=y";
+    check(files, "files", None);
+    check(&format!("{files} --tls-ca-file=z"), "files, published", None);
+}
+
+#[test]
 fn contradictions_are_named() {
     let check = |flags: &str, want: &str| {
         let error = config(flags).map(drop).unwrap_err();
@@ -86,6 +111,15 @@ fn contradictions_are_named() {
     check("--scrape-body-limit=16M", "expected a number of bytes");
     check("--scrape-ca-file=/does/not/exist", "--scrape-ca-file /does/not/exist: No such file");
     check("--tls-cert-file=x", "--tls-private-key-file");
+    check("--tls-ca-file=x", "--tls-cert-file");
+    check(
+        "--kubeconfig=k --tls-cert-file=x --tls-private-key-file=y --tls-ca-file=z",
+        "--tls-ca-file needs --namespace",
+    );
+    check("--namespace=n --tls-cert-lifetime=5m", "--tls-cert-lifetime must be at least");
+    check("--namespace=n --tls-propagation-delay=10s", "--tls-propagation-delay must be at least twice");
+    check("--namespace=a.b", "must be names of Kubernetes objects");
+    check("--tls-sync-interval=0s", "must be longer than 0");
     check("--prometheus-url=http://p", "unexpected argument '--prometheus-url'");
-    check("positional", "unexpected argument 'positional'");
+    check("positional", "unrecognized subcommand 'positional'");
 }

@@ -6,7 +6,7 @@ use std::{
     ops::Range,
 };
 
-use crate::room::Held;
+use crate::{keep::Planned, room::Held};
 
 /// The ordered series of a page: names, labels and kinds, without any value.
 ///
@@ -32,6 +32,8 @@ pub struct Layout {
     members: Box<[u32]>,
     /// How many series need a window.
     windowed: u32,
+    /// Of which series more is kept, once that was asked.
+    planned: Planned,
 }
 
 /// What a sample's number means over time. The page's TYPE decides.
@@ -187,6 +189,10 @@ impl Layout {
         self.windowed as usize
     }
 
+    pub(crate) fn planned(&self) -> &Planned {
+        &self.planned
+    }
+
     /// The place of a series in a history column.
     pub(crate) fn slot(&self, id: u32) -> Option<usize> {
         self.series
@@ -197,7 +203,7 @@ impl Layout {
     }
 
     /// The ids of the series that need a window, in the order of their slots.
-    pub(crate) fn windowed_series(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn windowed_series(&self) -> impl Iterator<Item = u32> + Clone {
         (0u32..).zip(&self.series).filter(|(_, entry)| entry.slot != NO_SLOT).map(|(id, _)| id)
     }
 
@@ -346,6 +352,7 @@ impl LayoutBuilder {
             labels: self.labels.into(),
             members: members.into(),
             windowed,
+            planned: Planned::default(),
         }
     }
 

@@ -14,7 +14,10 @@
 //! in memory takes, never across I/O. Time enters as an argument ([`Timestamp`]); this crate reads no
 //! clock, and leaves to its readers what is too old to be served.
 
+mod history;
+mod keep;
 mod layout;
+mod objects;
 mod page;
 mod pod;
 mod reader;
@@ -24,7 +27,9 @@ mod target;
 mod time;
 mod writer;
 
+pub use keep::{Keeper, Policy};
 pub use layout::{Kind, Labels, Layout, LayoutBuilder, Name, Series};
+pub use objects::{NoPodSet, ObjectKind, Objects, PodSet, Selectors};
 pub use page::{Increase, Observed, Page, Sample};
 pub use pod::{Pod, PodKey, PodLabels, Scrapeable, WhyNot};
 pub use reader::{Reader, Totals};

@@ -1,8 +1,13 @@
 //! A page: a layout and columns of plain numbers.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use crate::{Layout, Timestamp, room::Cost};
+use crate::{
+    Layout, Timestamp,
+    history::{History, own_time, sources},
+    keep::{Kept, Plan},
+    room::Cost,
+};
 
 /// The newest sample of every series of a target, and as many earlier ones of counters and histograms
 /// as the window needs.
@@ -17,6 +22,8 @@ pub struct Page {
     newest_times: Vec<i64>,
     taken: Timestamp,
     history: History,
+    /// Longer history, of the series that somebody asks it of.
+    kept: Option<Kept>,
 }
 
 /// One value and when it was taken.
@@ -53,22 +60,6 @@ pub struct Observed {
     pub to: Timestamp,
 }
 
-/// Earlier columns of the windowed series: a ring that is allocated once for a layout.
-#[derive(Debug)]
-struct History {
-    width: usize,
-    /// The most columns, the newest included.
-    depth: usize,
-    /// Columns in the order written; the ring's oldest is overwritten next.
-    values: Vec<f64>,
-    /// The samples' own times, if any page ever had some; as `values`.
-    times: Vec<i64>,
-    /// When each column was taken.
-    taken: Vec<Timestamp>,
-    /// Where the next column goes.
-    next: usize,
-}
-
 // === impl Page ===
 
 impl Page {
@@ -78,12 +69,14 @@ impl Page {
     pub(crate) fn new(
         layout: Arc<Layout>,
         depth: usize,
+        plan: Option<&Arc<Plan>>,
         values: &[f64],
         times: &[i64],
         taken: Timestamp,
     ) -> Self {
         let history = History::new(layout.windowed(), depth);
-        let mut page = Self { layout, newest: Vec::new(), newest_times: Vec::new(), taken, history };
+        let kept = plan.map(|plan| Kept::new(plan, &layout));
+        let mut page = Self { layout, newest: Vec::new(), newest_times: Vec::new(), taken, history, kept };
         page.record(values, times, taken);
         page
     }
@@ -98,12 +91,25 @@ impl Page {
             self.newest_times.extend_from_slice(times);
         }
         self.taken = taken;
-        self.history.push(&self.layout, values, times, taken);
+        self.history.push(self.layout.windowed_series(), values, times, taken);
+        if let Some(kept) = &mut self.kept {
+            kept.push(values, times, taken);
+        }
+    }
+
+    /// Keeps from now on what `plan` says; for the layout that is about to be recorded.
+    pub(crate) fn keep(&mut self, plan: Option<&Arc<Plan>>, layout: &Arc<Layout>) {
+        self.kept = plan.map(|plan| match self.kept.take() {
+            Some(kept) => kept.follow(plan, layout),
+            None => Kept::new(plan, layout),
+        });
     }
 
     /// The next page, of another layout: series that stand on both keep their window.
     pub(crate) fn relayout(&mut self, layout: Arc<Layout>, values: &[f64], times: &[i64], taken: Timestamp) {
-        self.history = self.history.carried_over(&self.layout, &layout);
+        let then = (&*self.layout, self.layout.windowed_series());
+        let sources = sources(then, (&layout, layout.windowed_series()));
+        self.history = self.history.carried_over(self.history.depth(), &sources);
         self.layout = layout;
         self.newest = Vec::with_capacity(values.len());
         self.record(values, times, taken);
@@ -127,6 +133,16 @@ impl Page {
         let value = *self.newest.get(series as usize)?;
         let at = own_time(&self.newest_times, series as usize, self.taken);
         (!value.is_nan()).then_some(Sample { value, at })
+    }
+
+    /// The samples of a series that are still known, oldest first: as many as somebody keeps, those of the window for what
+    /// has one, or else the newest one.
+    pub fn samples(&self, series: u32) -> impl Iterator<Item = Sample> + '_ {
+        let kept = self.kept.as_ref().and_then(|kept| kept.history(series));
+        let longest = kept.or_else(|| Some((&self.history, self.layout.slot(series)?)));
+        let newest = if longest.is_none() { self.newest(series) } else { None };
+        let earlier = longest.into_iter().flat_map(|(history, slot)| history.samples(slot));
+        earlier.map(|(_, sample)| sample).chain(newest)
     }
 
     /// By how much a counter, bucket, sum or count rose over the `window` that ends at its newest sample.
@@ -179,8 +195,9 @@ impl Page {
     }
 
     /// What a page of this layout takes of the store's room, without the layout, which is shared.
-    pub(crate) fn cost(layout: &Layout, depth: usize, has_times: bool) -> Cost {
-        let cells = layout.len() + layout.windowed() * depth.max(2);
+    pub(crate) fn cost(layout: &Layout, depth: usize, has_times: bool, plan: Option<&Plan>) -> Cost {
+        let kept = plan.map_or(0, Plan::cells);
+        let cells = layout.len() + layout.windowed() * depth.max(2) + kept;
         let bytes = cells * size_of::<f64>() + if has_times { cells * size_of::<i64>() } else { 0 };
         Cost { series: layout.len(), bytes: size_of::<Self>() + bytes }
     }
@@ -193,11 +210,10 @@ impl Page {
     /// Bytes on the heap, without the shared layout and the allocator's own.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        size_of::<f64>() * (self.newest.capacity() + self.history.values.capacity())
-            + size_of::<i64>()
-                * (self.newest_times.capacity()
-                    + self.history.times.capacity()
-                    + self.history.taken.capacity())
+        size_of::<f64>() * self.newest.capacity()
+            + size_of::<i64>() * self.newest_times.capacity()
+            + self.history.heap_bytes()
+            + self.kept.as_ref().map_or(0, Kept::heap_bytes)
     }
 }
 
@@ -215,108 +231,4 @@ impl Increase {
     pub fn per_second(&self) -> f64 {
         self.amount / self.span().as_secs_f64()
     }
-}
-
-// === impl History ===
-
-impl History {
-    fn new(width: usize, depth: usize) -> Self {
-        Self { width, depth: depth.max(2), values: Vec::new(), times: Vec::new(), taken: Vec::new(), next: 0 }
-    }
-
-    fn push(&mut self, layout: &Layout, values: &[f64], times: &[i64], taken: Timestamp) {
-        if self.width == 0 {
-            return;
-        }
-        let has_times = times.len() == values.len();
-        if has_times && self.times.is_empty() {
-            self.times =
-                self.taken.iter().flat_map(|t| std::iter::repeat_n(t.millis(), self.width)).collect();
-        }
-        let grows = self.taken.len() < self.depth;
-        if grows {
-            if self.values.capacity() == 0 {
-                self.values.reserve_exact(self.width * self.depth);
-                self.taken.reserve_exact(self.depth);
-            }
-            self.values.resize(self.values.len() + self.width, f64::NAN);
-            self.taken.push(taken);
-            if has_times || !self.times.is_empty() {
-                self.times.resize(self.times.len() + self.width, taken.millis());
-            }
-        } else if let Some(slot) = self.taken.get_mut(self.next) {
-            *slot = taken;
-        }
-        let start = self.next * self.width;
-        let column = self.values.get_mut(start..start + self.width).unwrap_or_default();
-        for (cell, id) in column.iter_mut().zip(layout.windowed_series()) {
-            *cell = values.get(id as usize).copied().unwrap_or(f64::NAN);
-        }
-        let column = self.times.get_mut(start..start + self.width).unwrap_or_default();
-        for (cell, id) in column.iter_mut().zip(layout.windowed_series()) {
-            *cell = times.get(id as usize).copied().unwrap_or(taken.millis());
-        }
-        self.next = (self.next + 1) % self.depth;
-    }
-
-    fn value(&self, column: usize, slot: usize) -> Option<f64> {
-        self.values.get(column * self.width + slot).copied().filter(|value| !value.is_nan())
-    }
-
-    /// The samples of one slot with their columns, oldest first; a repeated own time counts once, with its first
-    /// value.
-    fn samples(&self, slot: usize) -> impl Iterator<Item = (usize, Sample)> {
-        let columns = self.taken.len();
-        let oldest = if columns < self.depth { 0 } else { self.next };
-        let mut previous: Option<Timestamp> = None;
-        (0..columns)
-            .map(move |n| (oldest + n) % columns)
-            .filter_map(move |column| {
-                let value = self.value(column, slot)?;
-                let at = own_time(&self.times, column * self.width + slot, *self.taken.get(column)?);
-                Some((column, Sample { value, at }))
-            })
-            .filter(move |(_, sample)| {
-                previous.replace(sample.at).is_none_or(|previous| previous < sample.at)
-            })
-    }
-
-    /// The same columns for another layout.
-    fn carried_over<'a>(&self, old: &'a Layout, new: &'a Layout) -> Self {
-        let mut history = Self::new(new.windowed(), self.depth);
-        let columns = self.taken.len();
-        if history.width == 0 || self.width == 0 || columns == 0 {
-            return history;
-        }
-        let identity = |layout: &'a Layout, id| {
-            layout.series(id).map(|series| (series.name, series.labels.iter().collect::<Vec<_>>()))
-        };
-        let slots: HashMap<_, usize> =
-            old.windowed_series().filter_map(|id| Some((identity(old, id)?, old.slot(id)?))).collect();
-        let sources: Vec<Option<usize>> =
-            new.windowed_series().map(|id| slots.get(&identity(new, id)?).copied()).collect();
-        let oldest = if columns < self.depth { 0 } else { self.next };
-        history.values.reserve_exact(history.width * history.depth);
-        history.taken.reserve_exact(history.depth);
-        for column in (0..columns).map(|n| (oldest + n) % columns) {
-            let cell = |source: &Option<usize>| source.map(|slot| column * self.width + slot);
-            let value = |source| cell(source).and_then(|at| self.values.get(at).copied()).unwrap_or(f64::NAN);
-            history.values.extend(sources.iter().map(value));
-            let taken = self.taken.get(column).copied().unwrap_or_default();
-            history.taken.push(taken);
-            if !self.times.is_empty() {
-                let time = |source| {
-                    cell(source).and_then(|at| self.times.get(at).copied()).unwrap_or(taken.millis())
-                };
-                history.times.extend(sources.iter().map(time));
-            }
-        }
-        history.next = columns % history.depth;
-        history
-    }
-}
-
-/// A sample's own time, if the page gave one and it is not later than the scrape.
-fn own_time(times: &[i64], index: usize, taken: Timestamp) -> Timestamp {
-    times.get(index).map_or(taken, |millis| Timestamp::from_millis(*millis).min(taken))
 }

@@ -22,6 +22,8 @@ pub struct Pod {
     pub uid: Box<str>,
     /// Its labels.
     pub labels: PodLabels,
+    /// The node that it runs on, if it has one.
+    pub node: Option<Arc<str>>,
     /// Its targets, or why it has none.
     pub scrapeable: Scrapeable,
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 
-use crate::{Layout, Pod, registry::Registry};
+use crate::{Keeper, Layout, Pod, registry::Registry};
 
 /// Looks at the store; cheap to clone.
 #[derive(Clone, Debug)]
@@ -56,6 +56,12 @@ impl Reader {
     #[must_use]
     pub fn layouts(&self) -> Vec<Arc<Layout>> {
         self.registry.layouts()
+    }
+
+    /// The one who says of which series more is kept.
+    #[must_use]
+    pub fn keeper(&self) -> Keeper {
+        Keeper::new(Arc::clone(&self.registry))
     }
 
     /// How far back rates, means and quantiles look.

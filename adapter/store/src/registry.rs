@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
 };
 
-use crate::{Config, Layout, Pod, room::Room};
+use crate::{Config, Layout, Pod, keep::Keep, room::Room};
 
 /// Namespace -> name -> pod. Names are sorted so that answers are.
 pub(crate) type Pods = HashMap<Arc<str>, BTreeMap<Arc<str>, Arc<Pod>>>;
@@ -15,6 +15,7 @@ pub(crate) type Pods = HashMap<Arc<str>, BTreeMap<Arc<str>, Arc<Pod>>>;
 pub(crate) struct Registry {
     pub(crate) config: Config,
     pub(crate) room: Room,
+    pub(crate) keep: Keep,
     pods: RwLock<Pods>,
     layouts: Mutex<Layouts>,
 }
@@ -35,7 +36,7 @@ struct Layouts {
 impl Registry {
     pub(crate) fn new(config: Config) -> Self {
         let room = Room::new(&config);
-        Self { config, room, pods: RwLock::default(), layouts: Mutex::default() }
+        Self { config, room, keep: Keep::default(), pods: RwLock::default(), layouts: Mutex::default() }
     }
 
     pub(crate) fn pods(&self) -> RwLockReadGuard<'_, Pods> {

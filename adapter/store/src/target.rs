@@ -3,7 +3,10 @@
 use std::{
     fmt,
     net::IpAddr,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -43,7 +46,12 @@ pub struct Target {
     endpoint: Endpoint,
     registry: Arc<Registry>,
     state: RwLock<State>,
+    /// Numbers of those who read it of late; 0 for none.
+    readers: [AtomicU64; READERS],
 }
+
+/// Readers that a target remembers; more of them are served as they come.
+const READERS: usize = 8;
 
 /// The one who scrapes a target, and alone writes to it.
 #[derive(Debug)]
@@ -117,7 +125,7 @@ struct State {
 
 impl Target {
     pub(crate) fn new(id: TargetId, pod: PodKey, endpoint: Endpoint, registry: Arc<Registry>) -> Arc<Self> {
-        Arc::new(Self { id, pod, endpoint, registry, state: RwLock::default() })
+        Arc::new(Self { id, pod, endpoint, registry, state: RwLock::default(), readers: Default::default() })
     }
 
     /// Which target this is.
@@ -154,6 +162,37 @@ impl Target {
     pub fn was_tried(&self) -> bool {
         let state = self.read();
         state.status.last_success.is_some() || state.status.failure.is_some()
+    }
+
+    /// Notes that it is read by the reader of this number, which is not 0, if there is room for another one. Readers
+    /// are told apart by whoever gives out the numbers.
+    pub fn read_by(&self, reader: u64) {
+        if self.readers.iter().any(|noted| noted.load(Ordering::Relaxed) == reader) {
+            return;
+        }
+        for noted in &self.readers {
+            if noted.compare_exchange(0, reader, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Looks at the readers that are noted, and forgets those that `keep` does not want kept. Whether any are left.
+    pub fn retain_readers(&self, mut keep: impl FnMut(u64) -> bool) -> bool {
+        let mut any = false;
+        for noted in &self.readers {
+            let reader = noted.load(Ordering::Relaxed);
+            if reader == 0 {
+                continue;
+            }
+            if keep(reader) {
+                any = true;
+            } else {
+                // Nobody else takes a place that is not empty.
+                noted.store(0, Ordering::Relaxed);
+            }
+        }
+        any
     }
 
     /// A panicking reader leaves the state whole, so a poisoned lock is as good as any.
@@ -206,15 +245,20 @@ impl Recorder {
         let mut state = self.target.write();
         let columns = registry.config.columns;
         let had_times = state.page.as_ref().is_some_and(Page::has_times);
-        let cost = Page::cost(layout, columns, had_times || !times.is_empty());
+        let plan = registry.keep.plan(layout, &registry.config);
+        let cost = Page::cost(layout, columns, had_times || !times.is_empty(), plan.as_deref());
         if cost != state.cost {
             registry.room.exchange(state.cost, cost)?;
             state.cost = cost;
         }
-        match &mut state.page {
+        let page = &mut state.page;
+        if let Some(page) = page {
+            page.keep(plan.as_ref(), layout);
+        }
+        match page {
             Some(page) if Arc::ptr_eq(page.layout(), layout) => page.record(values, times, taken),
             Some(page) => page.relayout(Arc::clone(layout), values, times, taken),
-            none => *none = Some(Page::new(Arc::clone(layout), columns, values, times, taken)),
+            none => *none = Some(Page::new(Arc::clone(layout), columns, plan.as_ref(), values, times, taken)),
         }
         state.status.last_success = Some(taken);
         state.status.last_outcome = Some(outcome);

@@ -25,6 +25,8 @@ pub struct PodUpdate {
     pub uid: Box<str>,
     /// Its labels.
     pub labels: PodLabels,
+    /// The node that it runs on, if it has one.
+    pub node: Option<Arc<str>>,
     /// Where it serves pages, or why it is not scraped.
     pub endpoints: Result<Vec<Endpoint>, WhyNot>,
 }
@@ -68,7 +70,13 @@ impl Writer {
             ),
             Err(why) => Scrapeable::No(why),
         };
-        let pod = Arc::new(Pod { key: update.key, uid: update.uid, labels: update.labels, scrapeable });
+        let pod = Arc::new(Pod {
+            key: update.key,
+            uid: update.uid,
+            labels: update.labels,
+            node: update.node,
+            scrapeable,
+        });
         let current: HashSet<TargetId> = pod.targets().iter().map(|target| target.id()).collect();
         if let Some(old) = &old {
             change.stopped.extend(old.targets().iter().map(|t| t.id()).filter(|id| !current.contains(id)));

@@ -22,6 +22,7 @@ fn update(name: &str, uid: &str, ports: &[u16]) -> PodUpdate {
         key: PodKey::new("shop", name),
         uid: uid.into(),
         labels: PodLabels::from_iter([("app", "worker")]),
+        node: None,
         endpoints: Ok(ports.iter().map(|port| endpoint(*port)).collect()),
     }
 }
@@ -334,4 +335,60 @@ proptest! {
             prop_assert_eq!(increase(&recorder, series), naive_increase(&samples, depth));
         }
     }
+}
+
+#[test]
+fn longer_history_is_kept_of_what_is_asked_for() {
+    let (mut writer, reader) = open(Config::default());
+    let mut change = writer.apply(update("web-0", "u", &[80]));
+    let recorder = &mut change.started[0];
+    let none: [(&str, &str); 0] = [];
+    let shape = |extra: bool| {
+        let mut builder = LayoutBuilder::default();
+        if extra {
+            builder.push("extra", Kind::Gauge, none);
+        }
+        builder.push("hits_total", Kind::Counter, none);
+        builder.push("waiting", Kind::Gauge, none);
+        builder.push("other", Kind::Gauge, none);
+        builder.build()
+    };
+    let layout = recorder.intern(shape(false));
+    let samples = |name: &str| {
+        let pod = reader.pod("shop", "web-0").unwrap();
+        pod.targets()[0]
+            .page(|page| {
+                let id = page.layout().name(name).unwrap().series[0];
+                page.samples(id).map(|sample| sample.value).collect::<Vec<_>>()
+            })
+            .unwrap()
+    };
+    record(recorder, &layout, &[1.0, 1.0, 1.0], 0);
+    assert_eq!((samples("hits_total"), samples("waiting")), (vec![1.0], vec![1.0]));
+    // Of gauges two minutes, and of everything else no more than there is anyway.
+    reader.keeper().keep(|name| {
+        Duration::from_secs(if name == "waiting" { 120 } else { 30 }) * u32::from(name != "other")
+    });
+    for n in 1..20u32 {
+        let value = f64::from(n);
+        record(recorder, &layout, &[value, value, value], i64::from(n) * 15);
+    }
+    assert_eq!(samples("other"), [19.0]);
+    assert_eq!(samples("hits_total").len(), 6);
+    // Ten columns: those of two minutes, the one at their beginning, and one to spare.
+    assert_eq!(samples("waiting"), (10..20).map(f64::from).collect::<Vec<_>>());
+    let held =
+        || reader.pod("shop", "web-0").unwrap().targets()[0].page(podgauge_store::Page::heap_bytes).unwrap();
+    let bytes = held();
+    // Another layout, and another policy: what is still asked for is carried over.
+    let longer = recorder.intern(shape(true));
+    record(recorder, &longer, &[0.0, 20.0, 20.0, 20.0], 300);
+    assert_eq!(samples("waiting"), (11..=20).map(f64::from).collect::<Vec<_>>());
+    reader.keeper().keep(|name| Duration::from_secs(if name == "waiting" { 45 } else { 0 }));
+    record(recorder, &longer, &[0.0, 21.0, 21.0, 21.0], 315);
+    assert_eq!(samples("waiting"), (17..=21).map(f64::from).collect::<Vec<_>>());
+    reader.keeper().keep(|_| Duration::ZERO);
+    record(recorder, &longer, &[0.0, 22.0, 22.0, 22.0], 330);
+    assert_eq!(samples("waiting"), [22.0]);
+    assert!(held() < bytes);
 }

@@ -33,7 +33,7 @@ async fn callers() {
     let mut bare = cluster::pod("web-0", "web", busy);
     bare["metadata"]["annotations"] = Value::Null;
     cluster.objects().put(bare).unwrap();
-    let podgauge = podgauge::start(&cluster, &[]).await;
+    let podgauge = podgauge::start(&cluster, &[podgauge::ONE_SCRAPE]).await;
 
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/callers.golden");
     let golden = fs::read_to_string(&path).unwrap();
@@ -160,6 +160,7 @@ async fn ask(cluster: &Handle, podgauge: &Podgauge, case: &str) -> String {
 fn masked(answer: &str) -> String {
     let answer = mask(answer, "127.0.0.1:", "/", "PORT");
     let answer = mask(&answer, r#""timestamp":""#, "\"", "TIME");
+    let answer = mask(&answer, "timestamp: \"", "\"", "TIME");
     mask(&answer, r#"["worker-0","messages","7",""#, "\"", "AGE")
 }
 

@@ -28,7 +28,7 @@ async fn the_aggregator_verifies_proxies_and_discovers() {
     let podgauge = podgauge::start(&cluster, &[&files[0], &files[1]]).await;
 
     cluster.route_service("podgauge", "podgauge", podgauge.api);
-    for mut service in cluster::shipped("apiservice.yaml") {
+    for mut service in cluster::shipped("base/apiservice.yaml") {
         assert_eq!(service["spec"].get("insecureSkipTLSVerify"), None, "what we ship is verified");
         service["spec"]["caBundle"] = json!(base64(ca.pem()));
         cluster.objects().put(service).unwrap();
@@ -66,7 +66,7 @@ async fn the_aggregator_verifies_proxies_and_discovers() {
 
     // A certificate of another CA is not believed, whoever holds the key.
     let other = Authority::new("other-ca", Clock::system().now()).unwrap();
-    for mut service in cluster::shipped("apiservice.yaml") {
+    for mut service in cluster::shipped("base/apiservice.yaml") {
         service["spec"]["caBundle"] = json!(base64(other.pem()));
         cluster.objects().put(service).unwrap();
     }
@@ -75,7 +75,7 @@ async fn the_aggregator_verifies_proxies_and_discovers() {
     assert!(tokio::time::timeout(podgauge::PATIENCE, unavailable).await.is_ok());
 }
 
-fn base64(text: &str) -> String {
+pub(crate) fn base64(text: &str) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(text)
 }

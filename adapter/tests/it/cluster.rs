@@ -15,7 +15,9 @@ pub(crate) const READER: &str = "token-of-a-reader";
 /// The cluster, with everything but podgauge.
 pub(crate) async fn start() -> Handle {
     let cluster = ApiServer::start(Config::default()).await.unwrap();
-    for file in ["namespace.yaml", "rbac.yaml", "service.yaml"] {
+    let own = ["secret.yaml", "rbac.yaml"].map(|file| format!("components/own-certificates/{file}"));
+    let base = ["namespace.yaml", "rbac.yaml", "service.yaml"].map(|file| format!("base/{file}"));
+    for file in base.iter().chain(&own) {
         for object in shipped(file) {
             cluster.objects().put(object).unwrap();
         }
@@ -30,7 +32,7 @@ pub(crate) async fn start() -> Handle {
 
 /// The objects of a file in `monitoring/`, which is what a real cluster gets.
 pub(crate) fn shipped(file: &str) -> Vec<Value> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../monitoring/base").join(file);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../monitoring").join(file);
     serde_saphyr::from_multiple(&fs::read_to_string(path).unwrap()).unwrap()
 }
 

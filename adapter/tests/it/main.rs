@@ -5,9 +5,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod callers;
+mod certificates;
 mod closing;
 mod cluster;
+mod external;
 mod hostile;
+mod objects;
 mod pages;
 mod podgauge;
 mod process;
+mod rules;

@@ -34,7 +34,7 @@ pub(crate) struct Podgauge {
 }
 
 /// How long anything may take before a test gives up; a bound, not an expectation.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Starts podgauge against the cluster, with the roles of its service account, and waits until it is ready.
 pub(crate) async fn start(cluster: &Handle, flags: &[&str]) -> Podgauge {
@@ -43,15 +43,22 @@ pub(crate) async fn start(cluster: &Handle, flags: &[&str]) -> Podgauge {
     podgauge
 }
 
-/// Starts podgauge and waits for its ports alone.
+/// Scrapes once, and what was read is good for as long as the test runs: for tests that are about something else.
+pub(crate) const ONE_SCRAPE: &str = "--metric-resolution=1h";
+
+/// Starts podgauge and waits for its ports alone. It scrapes every second, unless the flags say otherwise.
 pub(crate) fn launch(cluster: &Handle, flags: &[&str]) -> Podgauge {
     let kubeconfig = scratch("kubeconfig");
     fs::write(&kubeconfig, cluster.kubeconfig_for_service_account("podgauge", "podgauge")).unwrap();
+    let is_given = flags.iter().any(|flag| flag.starts_with("--metric-resolution="));
+    let resolution = (!is_given).then_some("--metric-resolution=1s");
     let mut child = Command::new(env!("CARGO_BIN_EXE_podgauge"))
         .args(["--bind-address=127.0.0.1", "--secure-port=0", "--admin-bind-address=127.0.0.1:0"])
-        .args(["--logging-format=json", "--scrape-loopback", "--metric-resolution=1s"])
+        .args(["--logging-format=json", "--scrape-loopback"])
+        .args(resolution)
         .arg(format!("--kubeconfig={}", kubeconfig.display()))
         .args(flags)
+        .env_remove("POD_NAMESPACE")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -129,7 +136,7 @@ impl Podgauge {
 
     /// Waits for its end and answers the exit code.
     pub(crate) async fn ended(&mut self) -> Option<i32> {
-        for _ in 0..600 {
+        for _ in 0..3000 {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }

@@ -45,7 +45,8 @@ async fn what_is_known_is_served_while_the_cluster_is_away() {
     let before = scrapes().await;
     eventually("more scrapes", scrapes, |now| *now > before + 3.0).await;
     let path = "/apis/custom.metrics.k8s.io/v1beta1/namespaces/default/pods/worker/messages";
-    assert_eq!(podgauge::json(&master.get(path).await.unwrap())["items"][0]["value"], "1");
+    let served = || async { podgauge::json(&master.get(path).await.unwrap())["items"][0]["value"].clone() };
+    eventually("a value", served, |value| value == "1").await;
     assert_eq!(master.get("/apis/custom.metrics.k8s.io/v1beta1").await.unwrap().status(), 200);
     assert_eq!(podgauge.admin_get("/readyz").await.0, 200);
 }
@@ -53,7 +54,7 @@ async fn what_is_known_is_served_while_the_cluster_is_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_drains_and_ends_with_0() {
     let cluster = cluster::start().await;
-    let mut podgauge = podgauge::start(&cluster, &["--shutdown-delay-duration=2s"]).await;
+    let mut podgauge = podgauge::start(&cluster, &["--shutdown-delay-duration=10s"]).await;
     let admin = cluster.cluster_ca().client("admin", &["system:masters"]).unwrap();
     let master = podgauge.client(Credential::ClientCertificate(admin));
     podgauge.terminate();
@@ -89,6 +90,7 @@ async fn pods_come_and_go() {
     }
     cluster.faults().expire_watches();
     eventually("5 pods", count, |n| *n == 5).await;
-    assert_eq!(podgauge.own_metric("podgauge_store_targets").await, 5.0);
-    assert_eq!(podgauge.own_metric("podgauge_store_series").await, 5.0);
+    for series in ["podgauge_store_targets", "podgauge_store_series"] {
+        eventually(series, || podgauge.own_metric(series), |found| *found == 5.0).await;
+    }
 }

@@ -9,7 +9,7 @@ use podgauge_apiserver::{
 use prometheus_client::registry::Registry;
 
 use crate::{
-    api::Gears,
+    api::{Brake, Gears},
     fixture::{file, start},
     pki::Ca,
 };
@@ -20,7 +20,7 @@ fn build(change: impl FnOnce(&mut Config), versions: &[&'static str]) -> Result<
     config.serving.bind_address = [127, 0, 0, 1].into();
     config.serving.secure_port = 0;
     change(&mut config);
-    let api = |version: &&'static str| -> Arc<dyn Api> { Arc::new(Gears(version)) };
+    let api = |version: &&'static str| -> Arc<dyn Api> { Arc::new(Gears(version, Brake::default())) };
     let parts = Parts {
         apis: versions.iter().map(api).collect(),
         authentication: None,

@@ -47,7 +47,7 @@ pub(crate) struct Dial {
 }
 
 /// After this long a test fails rather than hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 static TLS12: [&rustls::SupportedProtocolVersion; 1] = [&rustls::version::TLS12];
 

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::Gears,
+    api::{Brake, Gears, Pedal},
     client::Dial,
     cluster::Cluster,
     pki::{Ca, Identity},
@@ -38,6 +38,7 @@ pub(crate) struct Running {
     pub(crate) shutdown: CancellationToken,
     pub(crate) ended: JoinHandle<std::io::Result<Drained>>,
     pub(crate) is_ready: Arc<atomic::AtomicBool>,
+    pub(crate) brake: Pedal,
     registry: Arc<Mutex<Registry>>,
     dial: Dial,
 }
@@ -72,8 +73,9 @@ pub(crate) async fn start_with(change: impl FnOnce(&mut Config), prepare: impl F
     let ready = is_ready.clone();
     let registry = Arc::new(Mutex::new(Registry::default()));
     let page = registry.clone();
+    let brake = Brake::default();
     let parts = Parts {
-        apis: vec![Arc::new(Gears("v1beta1")), Arc::new(Gears("v1"))],
+        apis: vec![Arc::new(Gears("v1beta1", brake.clone())), Arc::new(Gears("v1", brake.clone()))],
         authentication: Some(cluster.client()),
         authorization: Some(cluster.client()),
         probes: Probes {
@@ -98,7 +100,18 @@ pub(crate) async fn start_with(change: impl FnOnce(&mut Config), prepare: impl F
     let shutdown = CancellationToken::new();
     let ended = tokio::spawn(server.run(shutdown.clone()));
     let proxy = pki.front_proxy.client("front-proxy-client", &[]);
-    let running = Running { pki, cluster, proxy, readiness, shutdown, ended, is_ready, registry, dial };
+    let running = Running {
+        pki,
+        cluster,
+        proxy,
+        readiness,
+        shutdown,
+        ended,
+        is_ready,
+        brake: Pedal(brake),
+        registry,
+        dial,
+    };
     eventually("a first lookup", || async {
         let being_read = running.readiness.check().is_err_and(|error| error.contains("is being read"));
         !being_read
@@ -107,14 +120,14 @@ pub(crate) async fn start_with(change: impl FnOnce(&mut Config), prepare: impl F
     running
 }
 
-/// Waits until the condition holds; fails the test when it does not within ten seconds.
+/// Waits until the condition holds; fails the test when it does not within five minutes.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
     let poll = async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(10), poll).await.is_ok(), "waited in vain for {what}");
+    assert!(tokio::time::timeout(Duration::from_secs(300), poll).await.is_ok(), "waited in vain for {what}");
 }
 
 /// A file of the test's own.

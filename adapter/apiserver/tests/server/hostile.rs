@@ -10,7 +10,8 @@ use tokio::{
 
 use crate::fixture::{Running, eventually, start};
 
-const SOON: Duration = Duration::from_secs(10);
+/// A bound that failing tests alone meet.
+const SOON: Duration = Duration::from_secs(300);
 
 async fn still_serves(server: &Running) {
     assert_eq!(server.nobody().get("/healthz", &[]).await.body, "ok");
@@ -43,7 +44,7 @@ async fn what_is_not_tls() {
 
 #[tokio::test]
 async fn a_handshake_that_never_comes() {
-    let server = start(|config| config.limits.handshake_timeout = Duration::from_secs(1)).await;
+    let server = start(|config| config.limits.handshake_timeout = Duration::from_secs(3)).await;
     until_closed(TcpStream::connect(server.nobody().address).await.unwrap()).await;
     assert_eq!(server.metric("apiserver_tls_handshake_failures_total"), 1.0);
     still_serves(&server).await;
@@ -52,7 +53,7 @@ async fn a_handshake_that_never_comes() {
 #[tokio::test]
 async fn a_head_that_never_ends() {
     let server = start(|config| {
-        config.limits.header_read_timeout = Duration::from_secs(1);
+        config.limits.header_read_timeout = Duration::from_secs(3);
         config.limits.goaway_grace = Duration::from_millis(50);
     })
     .await;
@@ -65,7 +66,8 @@ async fn a_head_that_never_ends() {
     ];
     futures::future::join_all(peers.map(async |(dial, sent)| {
         let mut stream = dial.tls().await.unwrap();
-        stream.write_all(sent).await.unwrap();
+        // On a busy machine the server may have closed before.
+        let _ = stream.write_all(sent).await;
         until_closed(stream).await;
     }))
     .await;

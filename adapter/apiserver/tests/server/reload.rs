@@ -64,14 +64,16 @@ async fn serving_certificate_in_files() {
 async fn serving_certificate_in_memory() {
     let ca = Ca::new("memory serving");
     let (first, second) = (ca.server("localhost"), ca.server("localhost"));
-    let (sender, receiver) = watch::channel(first.pem.clone());
+    let (sender, receiver) = watch::channel(None);
     let server = start(|config| config.serving.certificate = CertificateSource::Memory(receiver)).await;
     let dial = Dial { server_ca: ca.pem.clone(), ..server.nobody() };
-    assert_eq!(shown(&dial).await.as_ref(), first.chain.first());
-    sender.send(PemPair { certificate: b"rubbish".to_vec(), key: b"rubbish".to_vec() }).unwrap();
+    assert_eq!(shown(&dial).await, None, "there is no certificate yet");
+    sender.send(Some(first.pem.clone())).unwrap();
+    eventually("the first", || async { shown(&dial).await.as_ref() == first.chain.first() }).await;
+    sender.send(Some(PemPair { certificate: b"rubbish".to_vec(), key: b"rubbish".to_vec() })).unwrap();
     eventually("a refusal", || async { server.metric(REFUSED) == 1.0 }).await;
     assert_eq!(shown(&dial).await.as_ref(), first.chain.first());
-    sender.send(second.pem.clone()).unwrap();
+    sender.send(Some(second.pem.clone())).unwrap();
     eventually("the second", || async { shown(&dial).await.as_ref() == second.chain.first() }).await;
     drop(sender);
     assert_eq!(shown(&dial).await.as_ref(), second.chain.first());

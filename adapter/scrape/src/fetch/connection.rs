@@ -1,125 +1,72 @@
-//! A connection between two exchanges, and during one.
+//! A connection to a pod: between two scrapes, a socket and the request.
 
-use std::{
-    future::{Future, poll_fn},
-    io,
-    pin::{Pin, pin},
-    task::{Context, Poll},
-};
+use std::{fmt::Write as _, io, net::SocketAddr};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Empty;
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use bytes::BufMut;
+use podgauge_store::Endpoint;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 use tokio_rustls::client::TlsStream;
 
-/// Bytes that are read at a time, at most; for as long as an exchange takes.
-pub(super) const BUFFER_BYTES: usize = 128 << 10;
+use crate::failure::ScrapeError;
 
-/// A connection to a pod on which nothing is under way.
+/// A connection to a pod.
 #[derive(Debug)]
-pub(crate) enum Connection {
+pub(crate) struct Connection {
+    stream: Stream,
+    /// The same each time.
+    request: Box<[u8]>,
+}
+
+#[derive(Debug)]
+pub(super) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// One request and its response.
-///
-/// There is no task beside it: the machinery moves only while somebody waits for something.
-pub(super) struct Exchange {
-    sender: http1::SendRequest<Empty<Bytes>>,
-    machinery: http1::Connection<TokioIo<Connection>, Empty<Bytes>>,
-    has_ended: bool,
-}
-
-// === impl Exchange ===
-
-impl Exchange {
-    pub(super) async fn begin(http: &http1::Builder, io: TokioIo<Connection>) -> hyper::Result<Self> {
-        let (sender, machinery) = http.handshake(io).await?;
-        Ok(Self { sender, machinery, has_ended: false })
-    }
-
-    /// Sends the request and waits for the head of its response.
-    pub(super) async fn send(&mut self, request: Request<Empty<Bytes>>) -> hyper::Result<Response<Incoming>> {
-        let response = self.sender.send_request(request);
-        Self::move_along(&mut self.machinery, &mut self.has_ended, response).await
-    }
-
-    /// Moves the exchange along until `work`, which waits for a part of it, is done.
-    pub(super) async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
-        Self::move_along(&mut self.machinery, &mut self.has_ended, work).await
-    }
-
-    /// The connection, if the response was read to its end and both sides are content to go on.
-    pub(super) fn finish(mut self) -> Option<Connection> {
-        let mut context = Context::from_waker(std::task::Waker::noop());
-        let has_ended = self.has_ended || Pin::new(&mut self.machinery).poll(&mut context).is_ready();
-        if has_ended || !self.sender.is_ready() {
-            return None;
-        }
-        let parts = self.machinery.into_parts();
-        // Bytes that nobody asked for belong to no response that we could trust.
-        parts.read_buf.is_empty().then(|| parts.io.into_inner())
-    }
-
-    async fn move_along<T>(
-        machinery: &mut http1::Connection<TokioIo<Connection>, Empty<Bytes>>,
-        has_ended: &mut bool,
-        work: impl Future<Output = T>,
-    ) -> T {
-        let mut work = pin!(work);
-        poll_fn(|context| {
-            if let Poll::Ready(done) = work.as_mut().poll(context) {
-                return Poll::Ready(done);
-            }
-            // How it ended, the waiting side learns by itself.
-            *has_ended = *has_ended || Pin::new(&mut *machinery).poll(context).is_ready();
-            work.as_mut().poll(context)
-        })
-        .await
-    }
-}
-
 // === impl Connection ===
 
-impl AsyncRead for Connection {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+impl Connection {
+    /// For requests with these `headers`, each line of them ended.
+    pub(super) fn new(stream: Stream, endpoint: &Endpoint, headers: &str) -> Result<Self, ScrapeError> {
+        // The target rules have checked the path; a blank or line feed in it would be another request.
+        if !endpoint.path.starts_with('/') || !endpoint.path.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ScrapeError::path());
         }
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
+        let authority = SocketAddr::new(endpoint.address.to_canonical(), endpoint.port);
+        let mut request = String::with_capacity(64 + endpoint.path.len() + headers.len());
+        // Writing to a String cannot fail.
+        let _ = write!(request, "GET {} HTTP/1.1\r\nHost: {authority}\r\n{headers}\r\n", endpoint.path);
+        Ok(Self { stream, request: request.into_bytes().into() })
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+    /// Sends the request.
+    pub(super) async fn ask(&mut self) -> io::Result<()> {
+        match &mut self.stream {
+            Stream::Plain(stream) => stream.write_all(&self.request).await,
+            Stream::Tls(stream) => {
+                stream.write_all(&self.request).await?;
+                stream.flush().await
+            }
         }
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+    /// Waits until there is something to read, as far as that can be known without a place to put it.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        match &self.stream {
+            Stream::Plain(stream) => stream.readable().await,
+            Stream::Tls(_) => Ok(()),
+        }
+    }
+
+    /// Reads what there is, up to `most` bytes; how many that were, 0 at the end.
+    pub(super) async fn read(&mut self, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+        let mut room = bytes.limit(most);
+        match &mut self.stream {
+            Stream::Plain(stream) => stream.read_buf(&mut room).await,
+            Stream::Tls(stream) => stream.read_buf(&mut room).await,
         }
     }
 }

@@ -13,11 +13,13 @@ use crate::health::Health;
 const INTERVAL: Duration = Duration::from_secs(15);
 
 /// How long a scrape takes, and whether it goes well, by the beginning of the pod's name.
-const BEHAVIOURS: [(&str, Duration, bool); 4] = [
+const BEHAVIOURS: [(&str, Duration, bool); 5] = [
     ("fast", Duration::from_millis(1), true),
     ("refusing", Duration::from_millis(1), false),
     ("hanging", Duration::from_secs(10), false),
     ("slow", Duration::from_secs(9), true),
+    // Goes well once.
+    ("fading", Duration::from_millis(1), false),
 ];
 
 #[derive(Clone)]
@@ -68,20 +70,24 @@ impl Scrape for Fake {
         let name = slot.recorder.target().pod().name.to_string();
         let (_, span, is_good) =
             *BEHAVIOURS.iter().find(|(prefix, ..)| name.starts_with(prefix)).expect("a known behaviour");
+        let mut is_revived = false;
         let _under_way = {
             let mut log = self.log.lock().unwrap();
+            is_revived |= name == "fading" && log.scrapes.iter().all(|(pod, ..)| *pod != name);
             log.under_way += 1;
             log.most_under_way = log.most_under_way.max(log.under_way);
             log.scrapes.push((name, self.start.elapsed(), None));
             UnderWay(self, log.scrapes.len() - 1)
         };
         sleep(span).await;
-        is_good
+        is_good || is_revived
     }
 }
 
 struct Stage {
     writer: Writer,
+    reader: podgauge_store::Reader,
+    readers: Readers,
     commands: mpsc::Sender<Command>,
     fake: Fake,
     health: Health,
@@ -89,20 +95,26 @@ struct Stage {
 }
 
 fn stage(concurrency: usize) -> Stage {
-    let (writer, _reader) = podgauge_store::open(podgauge_store::Config::default());
+    stage_with(concurrency, 1)
+}
+
+fn stage_with(concurrency: usize, per_interval: u32) -> Stage {
+    let (writer, reader) = podgauge_store::open(podgauge_store::Config::default());
     let (signs, health) = Signs::new();
     let fake = Fake { start: Instant::now(), log: Arc::default() };
     let config = ScheduleConfig {
         cadence: Cadence { epoch: Instant::now(), interval: INTERVAL, backoff_limit: 4 * INTERVAL },
+        pace: Pace { interval: INTERVAL, per_interval },
         concurrency,
         warmup: Duration::from_secs(25),
     };
     let metrics = Metrics::register(&mut Registry::default());
-    let scheduler = Scheduler::new(config, fake.clone(), metrics, Arc::new(signs));
+    let readers = Readers::new(podgauge_rhythm::Config::for_interval(INTERVAL));
+    let scheduler = Scheduler::new(config, fake.clone(), readers.clone(), metrics, Arc::new(signs));
     let (commands, receiver) = mpsc::channel(64);
     let mut the_loop = JoinSet::new();
     the_loop.spawn(scheduler.run(receiver));
-    Stage { writer, commands, fake, health, _loop: the_loop }
+    Stage { writer, reader, readers, commands, fake, health, _loop: the_loop }
 }
 
 impl Stage {
@@ -117,6 +129,7 @@ impl Stage {
             key: PodKey::new("ns", name),
             uid: name.into(),
             labels: PodLabels::default(),
+            node: None,
             endpoints: Ok(ports.iter().map(endpoint).collect()),
         }
     }
@@ -134,6 +147,18 @@ impl Stage {
     async fn stop(&mut self, name: &str) {
         let change = self.writer.remove(&PodKey::new("ns", name), name);
         self.commands.send(Command::Stop(change.stopped)).await.unwrap();
+    }
+
+    /// Somebody reads all pods.
+    fn read(&self, question: &str) {
+        self.readers.answered(&question, &self.reader.pods("ns", |_| true), Instant::now().into_std());
+    }
+
+    /// How long ago the last scrape of a pod that is over began, in seconds.
+    fn age(&self, name: &str) -> f64 {
+        let log = self.fake.log.lock().unwrap();
+        let ended = log.scrapes.iter().rev().find(|(pod, _, end)| pod == name && end.is_some());
+        (self.fake.start.elapsed() - ended.expect("it was scraped").1).as_secs_f64()
     }
 
     /// When the scrapes of a pod began, in seconds.
@@ -201,7 +226,64 @@ async fn failures_back_off_up_to_the_limit() {
     seconds(400).await;
     let starts = stage.starts("refusing");
     let gaps: Vec<f64> = starts.windows(2).map(|pair| (pair[1] - pair[0]).round()).collect();
-    assert_eq!(gaps[1..5], [30.0, 60.0, 60.0, 60.0], "{gaps:?}");
+    // A new one is asked again soon, for a while.
+    assert_eq!(gaps[..4], [1.0, 2.0, 4.0, 8.0], "{gaps:?}");
+    assert_eq!(gaps[5..8], [60.0, 60.0, 60.0], "{gaps:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_has_answered_is_not_new_when_it_fails() {
+    let mut stage = stage(100);
+    stage.start_one("fading").await;
+    seconds(300).await;
+    let starts = stage.starts("fading");
+    let gaps: Vec<f64> = starts.windows(2).map(|pair| (pair[1] - pair[0]).round()).collect();
+    assert_eq!(gaps[2..5], [30.0, 60.0, 60.0], "{gaps:?}");
+}
+
+/// The wiring; what rhythm is worth in general is the simulation's to show.
+#[tokio::test(start_paused = true)]
+async fn scrapes_come_before_the_reads_that_are_expected() {
+    let mut stage = stage(100);
+    let names = names("fast", 50);
+    stage.start(&names).await;
+    seconds(4).await;
+    let mut ages = Vec::new();
+    for round in 0..24 {
+        if round >= 4 {
+            ages.extend(names.iter().map(|name| stage.age(name)));
+        }
+        stage.read("messages");
+        seconds(15).await;
+    }
+    let worst = ages.iter().copied().fold(0.0, f64::max);
+    assert!(worst < 1.0, "{worst} s");
+    for name in &names {
+        let count = stage.starts(name).iter().filter(|at| **at >= 64.0).count();
+        assert!((19..=21).contains(&count), "{count} scrapes in 20 intervals");
+    }
+    // When nobody reads any more, each goes back to its place.
+    seconds(150).await;
+    let last = names.iter().map(|name| *stage.starts(name).last().unwrap() % 15.0);
+    let seconds_in_use: HashSet<u64> = last.map(|at| at as u64).collect();
+    assert!(seconds_in_use.len() > 10, "{seconds_in_use:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_flag_reads_change_nothing() {
+    let mut starts = Vec::new();
+    for reads in [true, false] {
+        let mut stage = stage_with(100, 0);
+        stage.start_one("fast").await;
+        for _ in 0..20 {
+            seconds(15).await;
+            if reads {
+                stage.read("messages");
+            }
+        }
+        starts.push(stage.starts("fast"));
+    }
+    assert_eq!(starts[0], starts[1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -167,6 +167,7 @@ fn target(writer: &mut Writer, name: &str, address: SocketAddr, scheme: Scheme) 
         key: PodKey::new("default", name),
         uid: name.into(),
         labels: PodLabels::default(),
+        node: None,
         endpoints: Ok(vec![endpoint]),
     });
     change.started.into_iter().next().unwrap()
