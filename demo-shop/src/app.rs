@@ -1,10 +1,10 @@
 //! The wiring: which parts run, how they find each other, and in which order they end.
 //!
 //! On SIGTERM: not ready any more, the worker finishes its order (or hands it back) while `/metrics` goes on being
-//! served, then open requests finish, then the connections to the broker end, and the embedded queue, which all the
-//! others talk to, comes last.
+//! served, then open requests finish, then the last spans are sent, then the connections to the broker end, and the
+//! embedded queue, which all the others talk to, comes last.
 
-use crate::broker::{self, BindError};
+use crate::broker;
 use crate::clock::Clock;
 use crate::depth;
 use crate::dial::Dialer;
@@ -12,6 +12,7 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::orders;
 use crate::stomp::BrokerUrl;
+use crate::trace;
 use crate::web;
 use crate::worker;
 use std::future::Future;
@@ -36,6 +37,10 @@ pub struct Config {
     pub worker: Option<worker::Config>,
     /// Reads the queue's length; always.
     pub depth: depth::Config,
+    /// Reads the length of the queue of orders that no worker could finish, for the panel.
+    pub put_aside: depth::Config,
+    /// Where spans go.
+    pub trace: trace::Config,
     /// Where the broker is.
     pub broker: BrokerAt,
     /// How long the worker's order and open requests may take together once the shop is told to stop; each part has
@@ -58,7 +63,9 @@ pub struct App {
     orders: Option<orders::Task>,
     worker: Option<worker::Task>,
     depth: depth::Task,
+    put_aside: depth::Task,
     broker: Option<broker::Task>,
+    trace: Option<trace::Task>,
     health: Health,
     grace: Duration,
 }
@@ -66,12 +73,12 @@ pub struct App {
 /// What a part may take for its good-byes after the grace period.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A port could not be had.
+/// A port, or the queue's directory, could not be had.
 #[derive(Debug, Error)]
 pub enum BuildError {
     /// The embedded queue's.
     #[error(transparent)]
-    Queue(#[from] BindError),
+    Queue(#[from] broker::BuildError),
     /// HTTP's.
     #[error(transparent)]
     Http(#[from] web::BindError),
@@ -106,18 +113,39 @@ impl App {
         };
         let dialer = Dialer::tcp(&url);
         let (health, metrics) = (Health::default(), Metrics::default());
+        let (tracer, trace) = config.trace.build(metrics.clone(), clock);
         let (orders, orders_task) = config
             .store
             .map(|config| config.build(dialer.clone(), health.register("store"), metrics.clone()))
             .unzip();
-        let worker = config
-            .worker
-            .map(|config| config.build(dialer.clone(), health.register("worker"), metrics.clone()));
-        let (depth, depth_task) = config.depth.build(dialer, clock);
-        let shop = web::Shop { orders, depth, metrics, health: health.clone(), broker: url.to_string() };
+        let worker = config.worker.map(|config| {
+            config.build(dialer.clone(), health.register("worker"), metrics.clone()).traced(tracer.clone())
+        });
+        let (depth, depth_task) = config.depth.build(dialer.clone(), clock);
+        let (put_aside, put_aside_task) = config.put_aside.build(dialer, clock);
+        let broker_name = url.to_string();
+        let shop = web::Shop {
+            orders,
+            depth,
+            put_aside,
+            metrics,
+            health: health.clone(),
+            tracer,
+            broker: broker_name,
+        };
         let web = config.web.build(shop).await?;
         let grace = config.grace;
-        Ok(Self { web, orders: orders_task, worker, depth: depth_task, broker, health, grace })
+        Ok(Self {
+            web,
+            orders: orders_task,
+            worker,
+            depth: depth_task,
+            put_aside: put_aside_task,
+            broker,
+            trace,
+            health,
+            grace,
+        })
     }
 
     /// Where HTTP is served.
@@ -137,21 +165,27 @@ impl App {
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         let mut broker = self.broker.map(|task| Part::start("queue", |stop| task.run(stop)));
         let mut depth = Part::start("depth reader", |stop| self.depth.run(stop));
+        let mut put_aside = Part::start("reader of failed orders", |stop| self.put_aside.run(stop));
         let mut orders = self.orders.map(|task| Part::start("store", |stop| task.run(stop)));
         let mut worker = self.worker.map(|task| Part::start("worker", |stop| task.run(stop)));
         let mut web = Part::start("web server", |stop| self.web.run(stop));
+        let mut trace = self.trace.map(|task| Part::start("span exporter", |stop| task.run(stop)));
         tokio::select! {
             () = stop.cancelled() => {}
             error = ended(&mut broker) => return Err(error),
             error = depth.ended() => return Err(error),
+            error = put_aside.ended() => return Err(error),
             error = ended(&mut orders) => return Err(error),
             error = ended(&mut worker) => return Err(error),
             error = web.ended() => return Err(error),
+            error = ended(&mut trace) => return Err(error),
         }
         info!("stopping");
         self.health.begin_shutdown();
         let deadline = Instant::now() + self.grace;
-        for part in [worker, Some(web), orders, Some(depth), broker].into_iter().flatten() {
+        for part in
+            [worker, Some(web), trace, orders, Some(depth), Some(put_aside), broker].into_iter().flatten()
+        {
             part.stop(deadline).await?;
         }
         Ok(())

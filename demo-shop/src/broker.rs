@@ -6,22 +6,32 @@
 //! plugin's answers. What it does not know it refuses with an ERROR frame rather than ignore: topics, selectors,
 //! cumulative acknowledgement (`ack:client`), acknowledgement in transactions, expiry, scheduling.
 //!
-//! **Bounded**: every limit is a field of [`Config`]. **In memory**: messages are gone when the process ends.
+//! **Bounded**: every limit is a field of [`Config`]. **Kept on disk** when [`Config::directory`] says where (`journal`
+//! has the files' format and guarantees); otherwise messages are gone when the process ends.
 //!
-//! `core` and `protocol` are the whole logic without I/O: frames in, frames out. [`server`] moves bytes.
+//! **Receipts tell the truth**: a receipt leaves when its frame is done, which for messages and acknowledgements means
+//! on the disk, and never before the receipts of earlier frames. A message is shown to nobody before that either.
+//!
+//! **Counted**: a message whose consumer's connection broke says so in `delivery-count`, as AMQP 1.0 does; a consumer
+//! that says good-bye (UNSUBSCRIBE, DISCONNECT) does not count against what it had in hand.
+//!
+//! `core`, `protocol` and `staging` are the whole logic without I/O: frames in, frames out. [`server`] moves bytes.
 
 mod core;
 mod destination;
+mod journal;
 mod protocol;
 mod queue;
 pub mod server;
+mod staging;
 mod statistics;
 
 pub(crate) use destination::is_queue_name;
-pub use server::{BindError, Broker, Task};
+pub use server::{BindError, Broker, BuildError, Task};
 
 use crate::stomp::url::Credentials;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where the queue listens and how much it takes.
@@ -37,6 +47,12 @@ pub struct Config {
     pub max_bytes: usize,
     /// Most bytes of one message's body. Default 64 KiB. Its headers may have 8 KiB.
     pub max_frame_bytes: usize,
+    /// What happens to a message that there is no room for within those limits. Default [`WhenFull::Refuse`].
+    pub when_full: WhenFull,
+    /// Where messages are kept on disk; none keeps them in memory alone. Default none.
+    pub directory: Option<PathBuf>,
+    /// Bytes of one file of the log, about. A large transaction makes a larger one. Default 16 MiB.
+    pub segment_bytes: u64,
     /// Most connections at once. Default 256.
     pub max_connections: usize,
     /// Most queues. Default 64.
@@ -53,6 +69,17 @@ pub struct Config {
     pub write_timeout: Duration,
 }
 
+/// What becomes of a message that there is no room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// An ERROR says that the queue is full, and the connection ends.
+    #[default]
+    Refuse,
+    /// The connection is not heard, and its receipt is withheld, until there is room. A message that no room can come
+    /// for, because its own transaction takes all, is refused nevertheless.
+    Wait,
+}
+
 // === impl Config ===
 
 impl Default for Config {
@@ -63,6 +90,9 @@ impl Default for Config {
             max_messages: 200_000,
             max_bytes: 256 << 20,
             max_frame_bytes: 64 << 10,
+            when_full: WhenFull::Refuse,
+            directory: None,
+            segment_bytes: 16 << 20,
             max_connections: 256,
             max_queues: 64,
             max_subscriptions: 16,

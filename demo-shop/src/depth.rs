@@ -10,7 +10,8 @@
 //!
 //! **How**: the broker's statistics plugin answers at once whatever the length. A broker that does not answer
 //! (no plugin, or a queue that does not exist yet) or that drops the connection (Debian's ActiveMQ without its
-//! optional libraries) is browsed instead, up to [`Config::browse_limit`] messages, and asked again a minute later.
+//! optional libraries) is browsed instead, up to [`Config::browse_limit`] messages, and asked again a minute later;
+//! the first time that it does not answer, at the next reading, because browsing makes the queue known.
 //! This uses a connection of its own, so that neither orders nor the worker suffer from such a drop.
 
 mod query;
@@ -38,7 +39,7 @@ pub struct Config {
     pub fresh_for: Duration,
     /// Longest wait for the statistics plugin before the queue is browsed; zero never asks it. Default 500 ms.
     pub statistics_timeout: Duration,
-    /// How long a broker that did not answer for statistics is not asked again. Default 60 s.
+    /// How long a broker that never answered for statistics over its connection is not asked again. Default 60 s.
     pub statistics_retry: Duration,
     /// Most messages that are browsed. Default 10,000.
     pub browse_limit: u64,
@@ -89,6 +90,10 @@ pub struct Task {
     session: Option<Session>,
     /// Statistics are not asked for before then.
     statistics_from: Option<Instant>,
+    /// The broker did not answer when it was asked last.
+    silent: bool,
+    /// It has answered over this connection: so it can, and a late answer is only that.
+    has_answered: bool,
 }
 
 /// The newest reading, or that there was none, and when.
@@ -127,8 +132,17 @@ impl Config {
             fresh_for: self.fresh_for,
             timeout: self.timeout,
         };
-        let task =
-            Task { config: self, dialer, clock, callers, latest, session: None, statistics_from: None };
+        let task = Task {
+            config: self,
+            dialer,
+            clock,
+            callers,
+            latest,
+            session: None,
+            statistics_from: None,
+            silent: false,
+            has_answered: false,
+        };
         (depth, task)
     }
 }
@@ -173,6 +187,9 @@ impl Task {
             }
             Err(_) => {
                 warn!(timeout = ?self.config.timeout, "the broker did not tell the queue's depth in time");
+                if self.has_answered {
+                    self.statistics_from = None;
+                }
                 None
             }
         };
@@ -180,9 +197,14 @@ impl Task {
             self.session = None;
         }
         *lock(&self.latest) = Some(Latest { at: Instant::now(), reading });
-        // Whoever asked meanwhile gets the same answer. A caller that went away is no error.
-        let _ = caller.send(reading);
+        // Whoever asked meanwhile gets the same answer. All of them are taken before the first is told: who has heard it
+        // and asks anew wants another.
+        let mut callers = vec![caller];
         while let Ok(caller) = self.callers.try_recv() {
+            callers.push(caller);
+        }
+        for caller in callers {
+            // A caller that went away is no error.
             let _ = caller.send(reading);
         }
     }
@@ -196,14 +218,20 @@ impl Task {
             let session = self.session().await?;
             match timeout(patience, session.statistics(now)).await {
                 Ok(Ok(reading)) => {
-                    self.statistics_from = None;
+                    (self.statistics_from, self.silent, self.has_answered) = (None, false, true);
                     return Ok(reading);
                 }
                 Ok(Err(error)) => {
                     debug!(%error, "the broker does not take questions for statistics");
                     self.session = None;
                 }
-                Err(_) => debug!("no answer for statistics; browsing"),
+                Err(_) => {
+                    debug!("no answer for statistics; browsing");
+                    // It may be that the queue does not exist yet. Browsing makes it known: so once more.
+                    if !std::mem::replace(&mut self.silent, true) || self.has_answered {
+                        self.statistics_from = None;
+                    }
+                }
             }
         }
         let limit = self.config.browse_limit;
@@ -213,7 +241,11 @@ impl Task {
     async fn session(&mut self) -> Result<&mut Session, ConnectionError> {
         let session = match self.session.take() {
             Some(session) => session,
-            None => Session::open(&self.dialer, &self.config).await?,
+            None => {
+                // It may be another broker.
+                self.has_answered = false;
+                Session::open(&self.dialer, &self.config).await?
+            }
         };
         Ok(self.session.insert(session))
     }

@@ -32,9 +32,10 @@ fn main() -> ExitCode {
 async fn run(config: app::Config) -> Result<(), Box<dyn Error>> {
     let stop = CancellationToken::new();
     let app = App::build(config, clock::system).await?;
+    // Before anybody can know that this runs, and end it.
+    tokio::spawn(app::cancel_on_signal(stop.clone())?);
     let queue = app.queue_address().map(tracing::field::display);
     info!(http = %app.http_address(), queue, "demo-shop has started");
-    tokio::spawn(app::cancel_on_signal(stop.clone())?);
     app.run(stop).await?;
     info!("demo-shop has stopped");
     Ok(())

@@ -2,22 +2,32 @@
 //!
 //! `messages` is the one that the worker is scaled on: every instance reports the length of the whole queue. It is
 //! absent while unknown, because a false 0 would scale the workers away from a full queue.
+//!
+//! The parts write here, each its own numbers, and read nothing: web counts requests, the store what the broker
+//! confirmed, the worker what it had in hand, the tracer what became of its spans.
+
+mod histogram;
+mod page;
+mod requests;
+
+pub use histogram::{Histogram, Snapshot};
+pub use requests::{RequestKind, Requests};
 
 use crate::depth::Reading;
 use crate::health::Health;
-use std::fmt::Write;
+use page::Page;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What `Content-Type` says about [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Counters and gauges that the parts write. Cheap to clone.
+/// Counters, gauges and histograms that the parts write. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics(Arc<Numbers>);
 
 /// The numbers since this process started.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Numbers {
     /// Orders that the broker confirmed to this instance's store.
     pub submitted: Number,
@@ -26,17 +36,60 @@ pub struct Numbers {
     /// Orders that this instance's worker took and lost: the connection broke before the broker heard that they
     /// are done. The broker gives them to a worker again.
     pub failed: Number,
-    /// 1 while this instance's worker has an order in hand.
+    /// Orders that this instance's worker was given although somebody had them in hand before.
+    pub redelivered: Number,
+    /// Orders that this instance's worker put aside, because working on them failed too often.
+    pub dead_lettered: Number,
+    /// Orders that this instance's worker has in hand.
     pub busy: Number,
+    /// From taking an order in hand to the end of the work, the acknowledgement not included.
+    pub processing: Histogram,
+    /// From the buyer's click to taking the order in hand, by the clocks of store and worker.
+    pub wait: Histogram,
+    /// HTTP requests.
+    pub requests: Requests,
+    /// Spans that the collector took.
+    pub spans_exported: Number,
+    /// Spans that nobody will see: the queue was full, or the collector did not take them.
+    pub spans_dropped: Number,
 }
 
 /// One number that several tasks may write.
 #[derive(Debug, Default)]
 pub struct Number(AtomicU64);
 
-/// A page in text format 0.0.4.
-#[derive(Debug, Default)]
-struct Page(String);
+/// Upper bounds of `order_processing_seconds`. An order takes 5 s by default; the bounds are close around that, so
+/// that a quantile between two of them means something.
+const PROCESSING_BOUNDS: &[f64] = &[
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 4.5, 5.0, 5.5, 6.0, 8.0, 10.0, 15.0, 30.0, 60.0,
+    300.0,
+];
+
+/// Upper bounds of `order_wait_seconds`: from at once to half an hour behind a long queue.
+const WAIT_BOUNDS: &[f64] = &[
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0,
+    600.0, 1800.0,
+];
+
+// === impl Numbers ===
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self {
+            submitted: Number::default(),
+            completed: Number::default(),
+            failed: Number::default(),
+            redelivered: Number::default(),
+            dead_lettered: Number::default(),
+            busy: Number::default(),
+            processing: Histogram::new(PROCESSING_BOUNDS),
+            wait: Histogram::new(WAIT_BOUNDS),
+            requests: Requests::default(),
+            spans_exported: Number::default(),
+            spans_dropped: Number::default(),
+        }
+    }
+}
 
 // === impl Metrics ===
 
@@ -56,25 +109,47 @@ impl Metrics {
             page.family("messages", "gauge", "Messages in the queue that no worker has acknowledged yet.");
             page.sample("messages", &[], reading.messages);
         }
-        page.family("orders_submitted_total", "counter", "Orders that the broker confirmed to this store.");
-        page.sample("orders_submitted_total", &[], self.submitted.get());
-        page.family("orders_completed_total", "counter", "Orders that this worker worked off.");
-        page.sample("orders_completed_total", &[], self.completed.get());
-        page.family(
+        let mut counter = |name: &str, help: &str, number: &Number| {
+            page.family(name, "counter", help);
+            page.sample(name, &[], number.get());
+        };
+        counter("orders_submitted_total", "Orders that the broker confirmed to this store.", &self.submitted);
+        counter("orders_completed_total", "Orders that this worker worked off.", &self.completed);
+        counter(
             "orders_failed_total",
-            "counter",
             "Orders that this worker took and could not acknowledge; the broker hands them out again.",
+            &self.failed,
         );
-        page.sample("orders_failed_total", &[], self.failed.get());
-        page.family("worker_busy", "gauge", "1 while this worker has an order in hand.");
+        let help = "Orders that this worker was given although somebody had them in hand before.";
+        counter("orders_redelivered_total", help, &self.redelivered);
+        let help = "Orders that this worker put aside, because working on them failed too often.";
+        counter("orders_dead_lettered_total", help, &self.dead_lettered);
+        counter("trace_spans_exported_total", "Spans that the collector took.", &self.spans_exported);
+        counter("trace_spans_dropped_total", "Spans that were not exported.", &self.spans_dropped);
+        page.family("worker_busy", "gauge", "Orders that this worker has in hand.");
         page.sample("worker_busy", &[], self.busy.get());
+        let mut histogram = |name: &str, help: &str, histogram: &Histogram| {
+            page.family(name, "histogram", help);
+            page.histogram(name, &[], &histogram.snapshot());
+        };
+        histogram("order_processing_seconds", "Time that this worker worked on an order.", &self.processing);
+        histogram(
+            "order_wait_seconds",
+            "Time from the submission of an order until this worker began with it.",
+            &self.wait,
+        );
+        page.family("http_request_duration_seconds", "histogram", "Time until a request was answered.");
+        for (RequestKind { route, method, code }, histogram) in self.requests.snapshot() {
+            let labels = [("method", method), ("route", route), ("code", &*code.to_string())];
+            page.histogram("http_request_duration_seconds", &labels, &histogram);
+        }
         page.family("broker_connected", "gauge", "1 while this part is connected to the broker.");
         for link in health.links() {
             page.sample("broker_connected", &[("part", link.name)], u64::from(link.down.is_none()));
         }
         page.family("demo_shop_build_info", "gauge", "Always 1; the version is in the label.");
         page.sample("demo_shop_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-        page.0
+        page.into_text()
     }
 }
 
@@ -91,90 +166,18 @@ impl Number {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
+    /// Counts a gauge down, to no less than 0.
+    pub fn sub(&self, less: u64) {
+        // The closure never refuses.
+        let _ =
+            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(now.saturating_sub(less)));
+    }
+
     /// Sets a gauge.
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
 }
 
-// === impl Page ===
-
-impl Page {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
-        let labels: Vec<_> =
-            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape_label(value))).collect();
-        match labels.is_empty() {
-            true => self.line(format_args!("{name} {value}")),
-            false => self.line(format_args!("{name}{{{}}} {value}", labels.join(","))),
-        }
-    }
-
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        writeln!(self.0, "{line}").expect("a String takes all that is written to it");
-    }
-}
-
-fn escape_label(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_page_is_what_prometheus_reads() {
-        let (metrics, health) = (Metrics::default(), Health::default());
-        metrics.submitted.add(3);
-        metrics.completed.add(2);
-        metrics.failed.add(1);
-        metrics.busy.set(1);
-        health.register("store").up();
-        health.register("worker").down("refused");
-        let reading = Reading { messages: 42, ..Reading::default() };
-        let expected = "\
-# HELP messages Messages in the queue that no worker has acknowledged yet.
-# TYPE messages gauge
-messages 42
-# HELP orders_submitted_total Orders that the broker confirmed to this store.
-# TYPE orders_submitted_total counter
-orders_submitted_total 3
-# HELP orders_completed_total Orders that this worker worked off.
-# TYPE orders_completed_total counter
-orders_completed_total 2
-# HELP orders_failed_total Orders that this worker took and could not acknowledge; the broker hands them out again.
-# TYPE orders_failed_total counter
-orders_failed_total 1
-# HELP worker_busy 1 while this worker has an order in hand.
-# TYPE worker_busy gauge
-worker_busy 1
-# HELP broker_connected 1 while this part is connected to the broker.
-# TYPE broker_connected gauge
-broker_connected{part=\"store\"} 1
-broker_connected{part=\"worker\"} 0
-# HELP demo_shop_build_info Always 1; the version is in the label.
-# TYPE demo_shop_build_info gauge
-demo_shop_build_info{version=\"0.1.0\"} 1
-";
-        assert_eq!(metrics.render(Some(&reading), &health), expected);
-    }
-
-    #[test]
-    fn an_unknown_depth_is_absent() {
-        let page = Metrics::default().render(None, &Health::default());
-        assert!(!page.contains("messages"), "{page}");
-    }
-
-    #[test]
-    fn help_and_label_values_are_escaped() {
-        let mut page = Page::default();
-        page.family("m", "gauge", "a\\b\nc\"d");
-        page.sample("m", &[("l", "a\\b\nc\"d"), ("k", "}")], 1);
-        assert_eq!(page.0, "# HELP m a\\\\b\\nc\"d\n# TYPE m gauge\nm{l=\"a\\\\b\\nc\\\"d\",k=\"}\"} 1\n");
-    }
-}
+mod tests;

@@ -14,8 +14,14 @@ fn the_documented_defaults_are_the_defaults() {
     assert_eq!(config.web.listen.to_string(), "0.0.0.0:8080");
     assert_eq!(config.depth.queue, "mainQueue");
     assert!(config.store.is_some());
+    let web = web::Config::new("mainQueue");
+    assert_eq!(config.web.rate, web.rate);
+    assert_eq!((config.web.tokens, config.web.viewers), (web.tokens, web.viewers));
+    assert_eq!(config.web.max_connections, web.max_connections);
     let worker = config.worker.unwrap();
-    assert_eq!((worker.work_duration, worker.grace), (Duration::from_secs(5), Duration::from_secs(25)));
+    assert_eq!((worker.work, worker.grace), (Work::Wait(Duration::from_secs(5)), Duration::from_secs(25)));
+    let defaults = worker::Config::new("q", connection::Config::default());
+    assert_eq!((worker.concurrency, worker.max_tries), (defaults.concurrency, defaults.max_tries));
     let BrokerAt::Here(broker) = config.broker else { panic!("no embedded queue") };
     let defaults = broker::Config::default();
     assert_eq!(broker.listen.to_string(), "127.0.0.1:61613");
@@ -23,7 +29,27 @@ fn the_documented_defaults_are_the_defaults() {
     assert_eq!(broker.max_bytes, defaults.max_bytes);
     assert_eq!(broker.max_frame_bytes, defaults.max_frame_bytes);
     assert_eq!(broker.max_connections, defaults.max_connections);
-    assert!(broker.credentials.is_none());
+    assert!(broker.credentials.is_none() && broker.directory.is_none());
+    assert_eq!(broker.when_full, defaults.when_full);
+}
+
+#[test]
+fn the_worker_works_as_the_flags_say() {
+    let flags = "--work-mode=compute --work-duration=20ms --worker-concurrency=3 --worker-max-tries=7";
+    let worker = config(flags).unwrap().worker.unwrap();
+    assert_eq!(worker.work, Work::Compute(Duration::from_millis(20)));
+    assert_eq!((worker.concurrency, worker.max_tries), (3, 7));
+}
+
+#[test]
+fn the_queue_is_kept_where_the_flags_say() {
+    let broker = |flags: &str| match config(flags).unwrap().broker {
+        BrokerAt::Here(broker) => (broker.directory, broker.when_full),
+        BrokerAt::Url(_) => panic!("no embedded queue"),
+    };
+    let kept = broker("--queue-directory=/var/lib/shop --queue-when-full=wait");
+    assert_eq!(kept, (Some("/var/lib/shop".into()), broker::WhenFull::Wait));
+    assert_eq!(broker("--queue-directory=").0, None, "a variable that is set to nothing");
 }
 
 #[test]
@@ -67,6 +93,18 @@ fn credentials_come_from_the_url_or_the_flags() {
 }
 
 #[test]
+fn the_collector_is_the_one_for_traces_or_else_the_one_for_all() {
+    let endpoint = |flags: &str| config(flags).unwrap().trace.endpoint;
+    let base = "--otel-exporter-otlp-endpoint=http://all:1";
+    let both = format!("{base} --otel-exporter-otlp-traces-endpoint=http://traces/t");
+    assert_eq!(endpoint(""), None);
+    assert_eq!(endpoint("--otel-exporter-otlp-endpoint="), None);
+    assert_eq!(endpoint(base), Endpoint::base("http://all:1").ok());
+    assert_eq!(endpoint(&both), Endpoint::exact("http://traces/t").ok());
+    assert_eq!(endpoint(&format!("{both} --otel-sdk-disabled=true")), None);
+}
+
+#[test]
 fn wrong_flags_say_what_is_wrong() {
     let cases = [
         ("--nope", "unexpected argument '--nope'"),
@@ -76,9 +114,15 @@ fn wrong_flags_say_what_is_wrong() {
         ("--depth-timeout=0s", "expected more than 0"),
         ("--queue-name=a/b", "expected 1 to 128 letters"),
         ("--queue-listen=61613", "'--queue-listen <IP:PORT>'"),
+        ("--worker-concurrency=0", "0 is not in"),
+        ("--work-mode=sleep", "invalid value 'sleep'"),
+        ("--queue-when-full=explode", "invalid value 'explode'"),
         ("--queue-max-messages=0", "0 is not in"),
         ("--log-level=demo=loud", "expected error, warn"),
         ("--activemq-broker-url=http://queue", "starts with stomp:// or tcp://"),
+        ("--otel-exporter-otlp-endpoint=https://c", "without TLS"),
+        ("--otel-exporter-otlp-protocol=grpc", "expected http/json"),
+        ("--otel-exporter-otlp-headers=x", "OTEL_EXPORTER_OTLP_HEADERS: expected name=value"),
         ("--activemq-password=x", "ACTIVEMQ_PASSWORD needs ACTIVEMQ_USER"),
         ("--queue-enabled=false", "must say where the broker is"),
         ("--queue-enabled=true --activemq-broker-url=tcp://queue", "exclude each other"),

@@ -6,7 +6,9 @@
 //! hands in before it writes again; browsing is pulled, one message at a time.
 
 use super::Config;
-use super::queue::{ConsumerId, Delivery, Message, Queue, SessionId};
+use super::journal::Recovered;
+use super::queue::{ConsumerId, Delivery, Loss, Message, Queue, SessionId, Taken};
+use super::staging::{Change, Hand, Placed, Staged};
 use crate::stomp::heartbeat::Agreement;
 use crate::stomp::{Command, Frame};
 use bytes::BytesMut;
@@ -17,14 +19,22 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) config: Config,
-    pub(super) queues: BTreeMap<String, Queue>,
+    pub(super) queues: BTreeMap<Arc<str>, Queue>,
     pub(super) sessions: HashMap<SessionId, Session>,
     pub(super) usage: Usage,
     /// Tells this broker's message ids from those of its earlier lives.
     pub(super) nonce: u64,
     pub(super) messages_named: u64,
+    /// The last sequence that a message got.
+    pub(super) last_sequence: u64,
+    /// Whether changes wait for the disk.
+    pub(super) journaled: bool,
+    pub(super) staged: Vec<Staged>,
+    pub(super) staged_bytes: usize,
     sessions_opened: u64,
     woken: BTreeSet<SessionId>,
+    /// Connections with a frame that can only be handled later.
+    waiting: BTreeSet<SessionId>,
 }
 
 /// What all kept messages cost together.
@@ -39,23 +49,30 @@ pub(super) struct Usage {
 pub(super) struct Session {
     /// CONNECT was accepted.
     pub(super) connected: bool,
+    /// Nothing that it sends is heard any more.
+    pub(super) deaf: bool,
     /// An ERROR or the answer to DISCONNECT is the last that will be written.
     pub(super) closing: bool,
+    /// Changes of its that wait for the disk.
+    pub(super) staged: usize,
     pub(super) beats: Agreement,
     pub(super) subscriptions: BTreeMap<String, Subscription>,
-    pub(super) transactions: BTreeMap<String, Vec<(String, Arc<Message>)>>,
+    pub(super) transactions: BTreeMap<String, Transaction>,
     /// Deliveries that wait for ACK or NACK, by the `ack` header that they carried.
     pub(super) unacked: HashMap<u64, Unacked>,
     deliveries: u64,
     outbox: VecDeque<Out>,
 }
 
+/// Messages and their queues, until COMMIT.
+pub(super) type Transaction = Vec<(Arc<str>, Arc<Message>)>;
+
 #[derive(Debug)]
 pub(super) enum Subscription {
     /// Takes messages out of a queue; `auto` ones are settled as they are written.
-    Consumer { queue: String, auto: bool },
+    Consumer { queue: Arc<str>, auto: bool },
     /// Looks at a queue's messages between two numbers, the first exclusive.
-    Browser { queue: String, after: u64, until: u64 },
+    Browser { queue: Arc<str>, after: u64, until: u64 },
     /// Gets the answers to this connection's questions.
     Answers { name: String },
 }
@@ -63,7 +80,7 @@ pub(super) enum Subscription {
 /// A message in a client's hand.
 #[derive(Debug)]
 pub(super) struct Unacked {
-    pub(super) queue: String,
+    pub(super) queue: Arc<str>,
     pub(super) subscription: String,
     pub(super) sequence: u64,
 }
@@ -71,7 +88,7 @@ pub(super) struct Unacked {
 #[derive(Debug)]
 enum Out {
     Reply(Frame),
-    Delivery { queue: String, delivery: Delivery },
+    Delivery { queue: Arc<str>, delivery: Delivery },
 }
 
 // === impl Core ===
@@ -85,8 +102,23 @@ impl Core {
             usage: Usage::default(),
             nonce,
             messages_named: 0,
+            last_sequence: 0,
+            journaled: false,
+            staged: Vec::new(),
+            staged_bytes: 0,
             sessions_opened: 0,
             woken: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+        }
+    }
+
+    /// Begins with what the log holds; from now on changes wait for the disk. Limits count, but nothing is dropped.
+    pub(super) fn recover(&mut self, recovered: Recovered) {
+        self.journaled = true;
+        self.last_sequence = recovered.last_id;
+        for (sequence, (queue, message)) in recovered.messages {
+            self.usage.take(&message);
+            self.enqueue(Placed { queue, sequence, message });
         }
     }
 
@@ -100,16 +132,32 @@ impl Core {
 
     /// A connection is gone. What it had in hand goes to others, its open transactions are undone.
     pub(super) fn close(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.remove(&id) else { return };
-        for (subscription, kind) in session.subscriptions {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let (subscriptions, transactions) =
+            (std::mem::take(&mut session.subscriptions), std::mem::take(&mut session.transactions));
+        let how = if session.closing { Loss::Polite } else { Loss::Broken };
+        for (subscription, kind) in subscriptions {
             if let Subscription::Consumer { queue, .. } = kind {
-                self.remove_consumer(&queue, &ConsumerId { session: id, subscription });
+                self.remove_consumer(&queue, &ConsumerId { session: id, subscription }, how);
             }
         }
-        for message in session.transactions.into_values().flatten().map(|(_, message)| message) {
+        for message in transactions.into_values().flatten().map(|(_, message)| message) {
             self.usage.release(&message);
         }
+        self.sessions.remove(&id);
         self.woken.remove(&id);
+        self.waiting.remove(&id);
+        self.wake_waiting();
+    }
+
+    /// Has the connection woken when something has changed that its frame may wait for.
+    pub(super) fn wait(&mut self, id: SessionId) {
+        self.waiting.insert(id);
+    }
+
+    /// There may be room now, or the disk may have caught up.
+    pub(super) fn wake_waiting(&mut self) {
+        self.woken.append(&mut self.waiting);
     }
 
     /// Connections that have something new to write, since the last call.
@@ -133,9 +181,9 @@ impl Core {
         }
     }
 
-    /// Queues a frame for a connection.
+    /// Queues a frame for a connection. After the last frame there is none.
     pub(super) fn reply(&mut self, id: SessionId, frame: Frame) {
-        if let Some(session) = self.sessions.get_mut(&id) {
+        if let Some(session) = self.sessions.get_mut(&id).filter(|session| !session.closing) {
             session.outbox.push_back(Out::Reply(frame));
             self.woken.insert(id);
         }
@@ -143,64 +191,97 @@ impl Core {
 
     /// Hands out what waits in a queue to those who have a hand free.
     pub(super) fn dispatch(&mut self, queue: &str) {
+        let Some((name, _)) = self.queues.get_key_value(queue) else { return };
+        let name = Arc::clone(name);
         let Some(open) = self.queues.get_mut(queue) else { return };
         while let Some(delivery) = open.dispatch() {
             let id = delivery.to.session;
             if let Some(session) = self.sessions.get_mut(&id) {
-                session.outbox.push_back(Out::Delivery { queue: queue.to_owned(), delivery });
+                session.outbox.push_back(Out::Delivery { queue: Arc::clone(&name), delivery });
                 self.woken.insert(id);
             }
         }
     }
 
     /// Ends a consumer, and hands what it had to others.
-    pub(super) fn remove_consumer(&mut self, queue: &str, consumer: &ConsumerId) {
+    pub(super) fn remove_consumer(&mut self, queue: &str, consumer: &ConsumerId, how: Loss) {
+        let mut seen = BTreeSet::new();
         if let Some(session) = self.sessions.get_mut(&consumer.session) {
-            session.unacked.retain(|_, unacked| unacked.subscription != consumer.subscription);
+            session.unacked.retain(|_, unacked| {
+                let other = unacked.subscription != consumer.subscription;
+                if !other {
+                    seen.insert(unacked.sequence);
+                }
+                other
+            });
             session
                 .outbox
                 .retain(|out| !matches!(out, Out::Delivery { delivery, .. } if delivery.to == *consumer));
         }
         if let Some(open) = self.queues.get_mut(queue) {
-            open.unsubscribe(consumer);
+            open.unsubscribe(consumer, how, |sequence| seen.contains(&sequence));
         }
         self.dispatch(queue);
     }
 
-    /// Takes a message out of its queue for good.
-    pub(super) fn settle(
-        &mut self,
-        queue: &str,
-        consumer: &ConsumerId,
-        sequence: u64,
-    ) -> Option<Arc<Message>> {
-        let message = self.queues.get_mut(queue)?.settle(consumer, sequence)?;
-        self.usage.release(&message);
+    /// Takes a message out of its queue for good, unless [`Core::restore`] puts it back.
+    pub(super) fn take(&mut self, queue: &str, consumer: &ConsumerId, sequence: u64) -> Option<Taken> {
+        self.queues.get_mut(queue)?.settle(consumer, sequence)
+    }
+
+    /// A consumer may have another message for one that was taken: a crash can give it that one again no more.
+    pub(super) fn free(&mut self, hand: &Hand) {
+        if let Some(open) = self.queues.get_mut(&hand.queue) {
+            open.free(&hand.consumer);
+        }
+        self.dispatch(&hand.queue);
+    }
+
+    /// Puts back what was taken.
+    pub(super) fn restore(&mut self, queue: &str, taken: Taken) {
+        if let Some(open) = self.queues.get_mut(queue) {
+            open.restore(taken);
+        }
         self.dispatch(queue);
-        Some(message)
     }
 
     /// Puts a message into a queue, and makes the queue if there is none.
-    pub(super) fn enqueue(&mut self, queue: &str, message: Arc<Message>) {
-        self.queues.entry(queue.to_owned()).or_default().push(message);
-        self.dispatch(queue);
+    pub(super) fn enqueue(&mut self, Placed { queue, sequence, message }: Placed) {
+        self.queues.entry(Arc::clone(&queue)).or_default().push(sequence, message);
+        self.dispatch(&queue);
+    }
+
+    /// The sequence of the next message.
+    pub(super) fn next_sequence(&mut self) -> u64 {
+        self.last_sequence += 1;
+        self.last_sequence
     }
 
     /// The frame of a delivery that is being written now.
-    fn deliver(&mut self, queue: &str, delivery: &Delivery) -> Frame {
-        let frame = message_frame(queue, &delivery.to.subscription, &delivery.message);
-        let frame = if delivery.redelivered { frame.with("redelivered", "true") } else { frame };
+    fn deliver(&mut self, queue: &Arc<str>, delivery: &Delivery) -> Frame {
+        let mut frame = message_frame(queue, &delivery.to.subscription, &delivery.message);
+        if delivery.redelivered {
+            frame.headers.push("redelivered", "true");
+        }
+        if delivery.losses > 0 {
+            frame.headers.push("delivery-count", delivery.losses.to_string());
+        }
         let Some(session) = self.sessions.get_mut(&delivery.to.session) else { return frame };
         let subscription = &delivery.to.subscription;
         if matches!(session.subscriptions.get(subscription), Some(Subscription::Consumer { auto: true, .. }))
         {
-            self.settle(queue, &delivery.to, delivery.sequence);
+            if let Some(taken) = self.take(queue, &delivery.to, delivery.sequence) {
+                self.usage.release(&taken.message);
+                self.wake_waiting();
+                let hand = Hand { queue: Arc::clone(queue), consumer: delivery.to.clone() };
+                self.stage(None, Change::Settle(taken.sequence, hand), None);
+            }
             return frame;
         }
         session.deliveries += 1;
         let ack = session.deliveries;
         let unacked = Unacked {
-            queue: queue.to_owned(),
+            queue: Arc::clone(queue),
             subscription: subscription.clone(),
             sequence: delivery.sequence,
         };
@@ -216,7 +297,7 @@ impl Core {
             if *after == u64::MAX {
                 continue;
             }
-            let found = self.queues.get(queue.as_str()).and_then(|open| open.browse(*after, *until));
+            let found = self.queues.get(queue).and_then(|open| open.browse(*after, *until));
             return Some(match found {
                 Some((sequence, message)) => {
                     *after = sequence;

@@ -1,11 +1,16 @@
 //! The embedded queue's sockets: accepts connections and moves bytes between them and `Core`.
 //!
 //! One task a connection. It writes all there is to write before it reads on, so a client that does not read is not
-//! read from either, and one that does not read for [`Config::write_timeout`] is disconnected.
+//! read from either, and one that does not read for [`Config::write_timeout`] is disconnected. With a directory, one
+//! thread takes what all connections have changed since it looked last and flushes it together.
 
 use super::Config;
 use super::core::Core;
+use super::journal::disk::{Directory, Disk};
+use super::journal::{Committed, Journal, RecoverError};
+use super::protocol::Handled;
 use super::queue::SessionId;
+use super::staging::Staged;
 use crate::clock::Clock;
 use crate::dial::{Dialer, Stream};
 use crate::random::Random;
@@ -14,24 +19,28 @@ use crate::stomp::decode::{DecodeError, Decoder, Limits};
 use crate::stomp::heartbeat::Agreement;
 use crate::stomp::{Command, Frame};
 use bytes::BytesMut;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// The queue itself, wherever its connections come from. Cheap to clone.
 #[derive(Clone)]
 pub struct Broker {
     shared: Arc<Mutex<Shared>>,
+    /// Rings when something waits for the disk, or nothing more will.
+    to_commit: Arc<Condvar>,
     config: Arc<Config>,
     clock: Clock,
 }
@@ -41,6 +50,23 @@ pub struct Task {
     broker: Broker,
     listener: TcpListener,
     address: SocketAddr,
+    journal: Option<Journal>,
+}
+
+/// The queue cannot start.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// The port cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// What is on disk cannot be read or written.
+    #[error("cannot open the queue in {}: {reason}", directory.display())]
+    Open {
+        /// The directory that was asked for.
+        directory: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
 }
 
 /// The port cannot be had.
@@ -56,6 +82,16 @@ pub struct BindError {
 struct Shared {
     core: Core,
     wakers: HashMap<SessionId, Arc<Notify>>,
+    /// The thread that writes to the disk ends when nothing waits any more.
+    stopping: bool,
+}
+
+/// What a client sent and what was not handled yet.
+struct Incoming {
+    decoder: Decoder,
+    frames: VecDeque<Frame>,
+    /// What came after those frames is none.
+    malformed: Option<DecodeError>,
 }
 
 /// Frames that are handled before their replies are written.
@@ -68,11 +104,11 @@ const HEAD_BYTES: usize = 8 << 10;
 // === impl Config ===
 
 impl Config {
-    /// Binds the port.
+    /// Binds the port and reads what the directory holds.
     ///
     /// # Errors
-    /// [`BindError`], which says what to do when the port is taken.
-    pub async fn build(self, clock: Clock) -> Result<Task, BindError> {
+    /// [`BuildError`], which says what to do.
+    pub async fn build(self, clock: Clock) -> Result<Task, BuildError> {
         let listen = self.listen;
         let bind = async {
             let listener = TcpListener::bind(listen).await?;
@@ -80,7 +116,25 @@ impl Config {
             Ok((listener, address))
         };
         let (listener, address) = bind.await.map_err(|source| BindError { listen, source })?;
-        Ok(Task { broker: Broker::new(self, clock), listener, address })
+        let directory = self.directory.clone();
+        let segment_bytes = self.segment_bytes;
+        let broker = Broker::new(self, clock);
+        let Some(directory) = directory else {
+            return Ok(Task { broker, listener, address, journal: None });
+        };
+        let open = {
+            let directory = directory.clone();
+            move || Journal::open(Box::new(Directory::open(&directory)?) as Box<dyn Disk>, segment_bytes)
+        };
+        let (journal, recovered) = spawn_blocking(open)
+            .await
+            .map_err(|error| error.to_string())
+            .and_then(|opened| opened.map_err(|error: RecoverError| error.to_string()))
+            .map_err(|reason| BuildError::Open { directory: directory.clone(), reason })?;
+        let (messages, torn) = (recovered.messages.len(), recovered.torn);
+        info!(directory = %directory.display(), messages, torn, "the queue has read its directory");
+        broker.lock().core.recover(recovered);
+        Ok(Task { broker, listener, address, journal: Some(journal) })
     }
 }
 
@@ -92,43 +146,26 @@ impl Task {
         self.address
     }
 
-    /// Serves connections until `stop`, then ends them.
+    /// Serves connections until `stop`, then ends them. Ends earlier when the disk fails: what is on it can only be
+    /// told by opening it anew.
     pub async fn run(self, stop: CancellationToken) {
-        let connections = TaskTracker::new();
-        let slots = Arc::new(Semaphore::new(self.broker.config.max_connections));
-        loop {
-            let (stream, peer) = tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = self.listener.accept() => match accepted {
-                    Ok(accepted) => accepted,
-                    Err(error) => {
-                        warn!(%error, "the queue cannot accept connections");
-                        // Usually out of file descriptors; they come back when connections end.
-                        sleep(Duration::from_millis(100)).await;
-                        continue;
-                    }
-                },
-            };
-            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-                warn!(%peer, most = self.broker.config.max_connections, "too many connections to the queue");
-                turn_away(stream);
-                continue;
-            };
-            // Without it a receipt may wait for the client's delayed acknowledgement of the packet before.
-            if let Err(error) = stream.set_nodelay(true) {
-                debug!(%error, "cannot set TCP_NODELAY");
-            }
-            let (broker, stop) = (self.broker.clone(), stop.clone());
-            connections.spawn(async move {
-                match broker.serve(stream, stop).await {
-                    Ok(()) => debug!(%peer, "a connection to the queue has ended"),
-                    Err(reason) => info!(%peer, %reason, "a connection to the queue has ended"),
-                }
-                drop(slot);
-            });
+        let Self { broker, listener, journal, .. } = self;
+        let stop = stop.child_token();
+        let committer = journal.map(|journal| {
+            let (broker, failed) = (broker.clone(), stop.clone().drop_guard());
+            spawn_blocking(move || {
+                let _ends_with_this = failed;
+                broker.commit_until_stopped(journal);
+            })
+        });
+        let ends_committing = EndsCommitting(broker.clone());
+        accept(&broker, listener, &stop).await;
+        drop(ends_committing);
+        if let Some(committer) = committer
+            && let Err(error) = committer.await
+        {
+            error!(%error, "the queue's log has failed");
         }
-        connections.close();
-        connections.wait().await;
     }
 }
 
@@ -138,8 +175,53 @@ impl Broker {
     /// An empty queue without a port.
     pub fn new(config: Config, clock: Clock) -> Self {
         let core = Core::new(config.clone(), Random::from_entropy().next_u64());
-        let shared = Arc::new(Mutex::new(Shared { core, wakers: HashMap::new() }));
-        Self { shared, config: Arc::new(config), clock }
+        let shared = Shared { core, wakers: HashMap::new(), stopping: false };
+        let shared = Arc::new(Mutex::new(shared));
+        Self { shared, to_commit: Arc::default(), config: Arc::new(config), clock }
+    }
+
+    /// Brings what is staged to the disk, group by group: what comes while one is being flushed makes up the next.
+    fn commit_until_stopped(&self, mut journal: Journal) {
+        let mut full = false;
+        while let Some(staged) = self.next_group() {
+            let ops: Vec<_> = staged.iter().map(Staged::op).collect();
+            let refused = match journal.commit(&ops) {
+                Ok(Committed::All) => None,
+                Ok(Committed::Refused(reason)) => Some(reason),
+                Err(reason) => {
+                    error!(%reason, "cannot write to the queue's directory; ending, to start anew from what is there");
+                    return;
+                }
+            };
+            match (&refused, full) {
+                (Some(reason), false) => warn!(%reason, "the queue's disk is full; new messages are refused"),
+                (None, true) if staged.iter().any(Staged::refusable) => {
+                    info!("the queue's disk has room again");
+                }
+                _ => {}
+            }
+            full = refused.is_some() || (full && !staged.iter().any(Staged::refusable));
+            let refused = refused.map(|reason| format!("the queue's disk is full: {reason}"));
+            let again = journal.tidy();
+            let mut shared = self.lock();
+            shared.core.finish(staged, refused.as_deref());
+            if !again.is_empty() {
+                shared.core.copy(&again);
+            }
+            shared.wake_others();
+        }
+    }
+
+    /// What waits for the disk, as soon as something does; none when nothing more will.
+    fn next_group(&self) -> Option<Vec<Staged>> {
+        let mut shared = self.lock();
+        while !shared.core.has_staged() {
+            if shared.stopping {
+                return None;
+            }
+            shared = self.to_commit.wait(shared).unwrap_or_else(PoisonError::into_inner);
+        }
+        Some(shared.core.take_staged())
     }
 
     /// Dials the queue within this process, over a pipe in memory. The connections end with `stop`.
@@ -174,13 +256,13 @@ impl Broker {
             body_bytes: self.config.max_frame_bytes,
         };
         let served = tokio::select! {
-            served = self.exchange(id, stream, Decoder::new(limits), &wake) => served,
+            served = self.exchange(id, stream, Incoming::new(limits), &wake) => served,
             () = stop.cancelled() => Ok(()),
         };
         let mut shared = self.lock();
         shared.wakers.remove(&id);
         shared.core.close(id);
-        shared.wake_others();
+        self.wake_others(&mut shared);
         served
     }
 
@@ -188,7 +270,7 @@ impl Broker {
         &self,
         id: SessionId,
         mut stream: impl Stream,
-        mut decoder: Decoder,
+        mut incoming: Incoming,
         wake: &Notify,
     ) -> Result<(), Reason> {
         let opened = Instant::now();
@@ -209,16 +291,17 @@ impl Broker {
                 let drained = timeout(Duration::from_secs(1), drain(&mut stream)).await;
                 return drained.map_err(|_| Reason::Lingering)?.map_err(Reason::Io);
             }
-            if self.handle_buffered(id, &mut decoder) > 0 {
+            if !state.deaf && self.handle_buffered(id, &mut incoming) > 0 {
                 continue;
             }
+            let reads = !state.deaf && incoming.has_room();
             let beat = state.beats.send.map(|interval| last_sent + interval);
             let give_up = match state.connected {
-                true => state.beats.give_up.map(|silence| last_heard + silence),
+                true => state.beats.give_up.filter(|_| reads).map(|silence| last_heard + silence),
                 false => Some(opened + self.config.connect_timeout),
             };
             tokio::select! {
-                read = stream.read_buf(decoder.buffer()) => match read? {
+                read = stream.read_buf(incoming.decoder.buffer()), if reads => match read? {
                     0 => return Ok(()),
                     _ => last_heard = Instant::now(),
                 },
@@ -237,41 +320,39 @@ impl Broker {
         let mut shared = self.lock();
         shared.core.output(id, PIECE, bytes);
         // Messages of automatic acknowledgement are settled as they are written, which may free others.
-        shared.wake_others();
+        self.wake_others(&mut shared);
         let session = shared.core.sessions.get(&id);
         session.map_or(State { closing: true, ..State::default() }, |session| State {
             connected: session.connected,
+            deaf: session.deaf,
             closing: session.closing,
             beats: session.beats,
         })
     }
 
-    /// Handles whole frames that were read already; how many, an erroneous one included.
-    fn handle_buffered(&self, id: SessionId, decoder: &mut Decoder) -> usize {
-        let mut frames = Vec::new();
-        let mut malformed: Option<DecodeError> = None;
-        while frames.len() < BATCH {
-            match decoder.next_frame() {
-                Ok(Some(frame)) => frames.push(frame),
-                Ok(None) => break,
-                Err(error) => {
-                    malformed = Some(error);
-                    break;
-                }
-            }
+    /// Handles whole frames that were read already; how many, an erroneous one included. 0 when there is none, or
+    /// when the next one has to wait.
+    fn handle_buffered(&self, id: SessionId, incoming: &mut Incoming) -> usize {
+        incoming.decode();
+        if incoming.is_empty() {
+            return 0;
         }
-        let count = frames.len() + usize::from(malformed.is_some());
-        if count > 0 {
-            let now = (self.clock)();
-            let mut shared = self.lock();
-            for frame in &frames {
-                shared.core.handle(id, frame, now);
-            }
-            if let Some(error) = malformed {
-                shared.core.refuse(id, &error.to_string(), None);
-            }
-            shared.wake_others();
+        let now = (self.clock)();
+        let mut shared = self.lock();
+        let mut count = 0;
+        while let Some(frame) = incoming.frames.front()
+            && shared.core.handle(id, frame, now) == Handled::Done
+        {
+            incoming.frames.pop_front();
+            count += 1;
         }
+        if incoming.frames.is_empty()
+            && let Some(error) = incoming.malformed.take()
+        {
+            shared.core.refuse(id, &error.to_string(), None);
+            count += 1;
+        }
+        self.wake_others(&mut shared);
         count
     }
 
@@ -283,8 +364,54 @@ impl Broker {
         timeout(self.config.write_timeout, write).await.map_err(|_| Reason::NotReading)?.map_err(Reason::Io)
     }
 
+    fn wake_others(&self, shared: &mut Shared) {
+        shared.wake_others();
+        if shared.core.has_staged() {
+            self.to_commit.notify_one();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells the thread that writes to the disk to end, also when the task is dropped in the middle.
+struct EndsCommitting(Broker);
+
+// === impl EndsCommitting ===
+
+impl Drop for EndsCommitting {
+    fn drop(&mut self) {
+        self.0.lock().stopping = true;
+        self.0.to_commit.notify_all();
+    }
+}
+
+// === impl Incoming ===
+
+impl Incoming {
+    fn new(limits: Limits) -> Self {
+        Self { decoder: Decoder::new(limits), frames: VecDeque::new(), malformed: None }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.malformed.is_none()
+    }
+
+    /// Whether more may be read: what cannot be handled now is not collected without end.
+    fn has_room(&mut self) -> bool {
+        self.is_empty() || self.decoder.buffer().len() < PIECE
+    }
+
+    fn decode(&mut self) {
+        while self.frames.len() < BATCH && self.malformed.is_none() {
+            match self.decoder.next_frame() {
+                Ok(Some(frame)) => self.frames.push_back(frame),
+                Ok(None) => break,
+                Err(error) => self.malformed = Some(error),
+            }
+        }
     }
 }
 
@@ -304,6 +431,7 @@ impl Shared {
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     connected: bool,
+    deaf: bool,
     closing: bool,
     beats: Agreement,
 }
@@ -319,6 +447,45 @@ enum Reason {
     NotReading,
     #[error("the client did not close")]
     Lingering,
+}
+
+/// Serves connections until `stop`, then ends them.
+async fn accept(broker: &Broker, listener: TcpListener, stop: &CancellationToken) {
+    let connections = TaskTracker::new();
+    let slots = Arc::new(Semaphore::new(broker.config.max_connections));
+    loop {
+        let (stream, peer) = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    warn!(%error, "the queue cannot accept connections");
+                    // Usually out of file descriptors; they come back when connections end.
+                    sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+        };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            warn!(%peer, most = broker.config.max_connections, "too many connections to the queue");
+            turn_away(stream);
+            continue;
+        };
+        // Without it a receipt may wait for the client's delayed acknowledgement of the packet before.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "cannot set TCP_NODELAY");
+        }
+        let (broker, stop) = (broker.clone(), stop.clone());
+        connections.spawn(async move {
+            match broker.serve(stream, stop).await {
+                Ok(()) => debug!(%peer, "a connection to the queue has ended"),
+                Err(reason) => info!(%peer, %reason, "a connection to the queue has ended"),
+            }
+            drop(slot);
+        });
+    }
+    connections.close();
+    connections.wait().await;
 }
 
 async fn drain(stream: &mut impl Stream) -> io::Result<()> {

@@ -5,6 +5,8 @@ use crate::dial::Stream;
 use crate::health::Health;
 use crate::stomp::{Decoder, Limits};
 use bytes::BytesMut;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 /// What a scripted broker does when it sees this command.
@@ -125,4 +127,64 @@ async fn an_order_whose_buyer_went_away_is_not_sent() {
         tokio::task::yield_now().await;
     }
     assert_eq!((queue.depth("q"), metrics.submitted.get()), ((1, 0), 1));
+}
+
+/// A store that is connected to that broker, and how often it dialed.
+async fn connected(dialer: Dialer) -> (Orders, Metrics, Arc<AtomicUsize>) {
+    let (health, metrics, dials) = (Health::default(), Metrics::default(), Arc::new(AtomicUsize::new(0)));
+    let counted = Dialer::new({
+        let dials = Arc::clone(&dials);
+        move || {
+            dials.fetch_add(1, Ordering::Relaxed);
+            let dialer = dialer.clone();
+            Box::pin(async move { dialer.dial().await })
+        }
+    });
+    let config = Config::new("q", connection::Config::default());
+    let (orders, task) = config.build(counted, health.register("store"), metrics.clone());
+    tokio::spawn(task.run(CancellationToken::new()));
+    while !health.complaints().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    (orders, metrics, dials)
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_that_wait_share_a_transaction_and_none_pays_for_another() {
+    let count = |number| NonZeroU32::new(number).unwrap();
+    let queue = crate::broker::Config { max_messages: 5, ..Default::default() };
+    let queue = crate::broker::Broker::new(queue, || 0);
+    let (orders, metrics, dials) = connected(queue.dialer(&CancellationToken::new())).await;
+    let (two, three) = tokio::join!(orders.submit(count(2)), orders.submit(count(3)));
+    assert_ne!(two.unwrap().order, three.unwrap().order);
+    assert_eq!((metrics.submitted.get(), dials.load(Ordering::Relaxed)), (5, 1));
+
+    // The second does not fit, so the shared transaction is refused; the others are not to blame.
+    let queue = crate::broker::Config { max_messages: 5, ..Default::default() };
+    let queue = crate::broker::Broker::new(queue, || 0);
+    let (orders, metrics, dials) = connected(queue.dialer(&CancellationToken::new())).await;
+    let (two, four, three) =
+        tokio::join!(orders.submit(count(2)), orders.submit(count(4)), orders.submit(count(3)));
+    assert!(two.is_ok() && three.is_ok(), "{two:?} {three:?}");
+    assert!(matches!(four, Err(SubmitError::Refused(_))), "{four:?}");
+    assert_eq!((queue.depth("q").0, metrics.submitted.get()), (5, 5));
+    assert_eq!(dials.load(Ordering::Relaxed), 3, "a shared refusal, and one of its own");
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_waiting_orders_are_told_that_nothing_was_ordered() {
+    let queue = crate::broker::Broker::new(crate::broker::Config::default(), || 0);
+    let config = Config::new("q", connection::Config::default());
+    let dialer = queue.dialer(&CancellationToken::new());
+    let (orders, task) = config.build(dialer, Health::default().register("store"), Metrics::default());
+    let waiting = tokio::spawn({
+        let orders = orders.clone();
+        async move { orders.submit(NonZeroU32::MIN).await }
+    });
+    tokio::task::yield_now().await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    task.run(stop).await;
+    let told = waiting.await.unwrap();
+    assert!(matches!(told, Err(SubmitError::Unavailable(_))), "{told:?}");
 }

@@ -87,6 +87,9 @@ pub enum ConnectionError {
 /// Bytes that are written at once.
 pub const PIECE: usize = 64 << 10;
 
+/// Longest wait for an ERROR that the broker may have sent before it stopped reading.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// Frames kept until [`Connection::recv`] is called again. A worker's prefetch is 1, so one is expected.
 const INBOX: usize = 16;
 
@@ -201,6 +204,15 @@ impl Connection {
                 Ok(()) => {}
                 Err(error) => return error,
             }
+        }
+    }
+
+    /// Why the connection is over, once writing has failed: the broker's own word, when it left an ERROR before it
+    /// closed, tells more than the transport.
+    pub async fn last_word(&mut self, error: ConnectionError) -> ConnectionError {
+        match timeout(LAST_WORD, self.broken()).await {
+            Ok(refused @ ConnectionError::Refused(_)) => refused,
+            _ => error,
         }
     }
 

@@ -1,5 +1,6 @@
-//! What a form says: `application/x-www-form-urlencoded` text to a quantity.
+//! What a form says: `application/x-www-form-urlencoded` text to a quantity and a token.
 
+use super::once::Token;
 use percent_encoding::percent_decode;
 use std::num::NonZeroU32;
 use thiserror::Error;
@@ -9,7 +10,7 @@ pub(super) const MOST: u32 = 10_000;
 
 /// Why a form is no order. The messages are for the buyer.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub(super) enum QuantityError {
+pub(super) enum FormError {
     /// The field is not there.
     #[error("Say how many you want: the field “quantity” is missing.")]
     Missing,
@@ -22,22 +23,48 @@ pub(super) enum QuantityError {
     /// Anything but a whole number within bounds.
     #[error("“{0}” is not a whole number from 1 to 10,000.")]
     Invalid(String),
+    /// The token is none that this shop makes, nor one that a program may.
+    #[error("The form's token is damaged. Nothing was ordered; please load the page again.")]
+    Token,
+}
+
+// === impl FormError ===
+
+impl FormError {
+    /// What was typed in place of a quantity, so that it can be mended.
+    pub(super) fn typed(&self) -> Option<&str> {
+        match self {
+            Self::Invalid(typed) => Some(typed),
+            _ => None,
+        }
+    }
+}
+
+/// What is ordered, and the token that it is ordered with. `key` stands in for a token in the form.
+pub(super) fn order(form: &[u8], key: Option<&str>) -> Result<(NonZeroU32, Option<Token>), FormError> {
+    let quantity = quantity(form)?;
+    let written = fields(form).find(|(name, _)| name == "token").map(|(_, value)| value);
+    let token = match written.as_deref().or(key) {
+        Some(text) => Some(Token::parse(text).ok_or(FormError::Token)?),
+        None => None,
+    };
+    Ok((quantity, token))
 }
 
 /// The quantity in a form or query.
-pub(super) fn quantity(form: &[u8]) -> Result<NonZeroU32, QuantityError> {
+pub(super) fn quantity(form: &[u8]) -> Result<NonZeroU32, FormError> {
     let mut found = fields(form).filter(|(name, _)| name == "quantity").map(|(_, value)| value);
-    let text = found.next().ok_or(QuantityError::Missing)?;
+    let text = found.next().ok_or(FormError::Missing)?;
     if found.next().is_some() {
-        return Err(QuantityError::Repeated);
+        return Err(FormError::Repeated);
     }
     let text = text.trim();
     if text.is_empty() {
-        return Err(QuantityError::Empty);
+        return Err(FormError::Empty);
     }
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|number| digits && (1..=MOST).contains(number));
-    number.and_then(NonZeroU32::new).ok_or_else(|| QuantityError::Invalid(shortened(text)))
+    number.and_then(NonZeroU32::new).ok_or_else(|| FormError::Invalid(shortened(text)))
 }
 
 /// Names and values of a form; bytes that are not UTF-8 are replaced.
@@ -70,20 +97,20 @@ mod tests {
 
     #[test]
     fn quantities_are_read() {
-        let invalid = |text: &str| Err(QuantityError::Invalid(text.into()));
-        let cases: &[(&str, Result<u32, QuantityError>)] = &[
+        let invalid = |text: &str| Err(FormError::Invalid(text.into()));
+        let cases: &[(&str, Result<u32, FormError>)] = &[
             ("quantity=1", Ok(1)),
             ("quantity=10000", Ok(10_000)),
             ("quantity=007", Ok(7)),
             ("quantity=+5+", Ok(5)),
             ("quantity=%35", Ok(5)),
             ("a=b&quantity=3&c", Ok(3)),
-            ("", Err(QuantityError::Missing)),
-            ("Quantity=1", Err(QuantityError::Missing)),
-            ("quantity", Err(QuantityError::Empty)),
-            ("quantity=", Err(QuantityError::Empty)),
-            ("quantity=++", Err(QuantityError::Empty)),
-            ("quantity=1&quantity=1", Err(QuantityError::Repeated)),
+            ("", Err(FormError::Missing)),
+            ("Quantity=1", Err(FormError::Missing)),
+            ("quantity", Err(FormError::Empty)),
+            ("quantity=", Err(FormError::Empty)),
+            ("quantity=++", Err(FormError::Empty)),
+            ("quantity=1&quantity=1", Err(FormError::Repeated)),
             ("quantity=0", invalid("0")),
             ("quantity=10001", invalid("10001")),
             ("quantity=-1", invalid("-1")),
@@ -99,6 +126,22 @@ mod tests {
         for (form, expected) in cases {
             assert_eq!(quantity(form.as_bytes()).map(NonZeroU32::get), *expected, "{form}");
         }
+    }
+
+    #[test]
+    fn tokens_are_read_from_the_form_or_else_from_the_header() {
+        let key = "abcdefgh-12345678";
+        let check = |form: &str, key: Option<&str>, expected: Result<Option<&str>, FormError>| {
+            let token = order(form.as_bytes(), key).map(|(_, token)| token);
+            assert_eq!(token, expected.map(|text| text.and_then(Token::parse)), "{form} {key:?}");
+        };
+        check("quantity=1", None, Ok(None));
+        check("quantity=1", Some(key), Ok(Some(key)));
+        check("quantity=1&token=0123456789abcdef", Some(key), Ok(Some("0123456789abcdef")));
+        check("quantity=1&token=", None, Err(FormError::Token));
+        check("quantity=1&token=%3Cscript%3Ealert(1)", Some(key), Err(FormError::Token));
+        check("quantity=1", Some("short"), Err(FormError::Token));
+        check("quantity=0&token=", None, Err(FormError::Invalid("0".into())));
     }
 
     proptest! {

@@ -1,24 +1,30 @@
 //! Requests to answers. Everything here works on a request and a [`Context`], without a socket.
 
-use super::Config;
 use super::accept::{Format, preferred};
-use super::forms::{self, QuantityError};
-use super::pages::{self, Notice, View};
-use super::respond::{Answer, HTML, JSON, TEXT, answer, with};
+use super::limit::Limiter;
+use super::live::Live;
+use super::once::Once;
+use super::pages::{self, Notice};
+use super::respond::{Answer, HTML, JSON, TEXT, answer, events, with};
+use super::submit::{is_foreign, not_asked_for, submit, too_often};
+use super::view::View;
+use super::{Config, forms};
 use crate::depth::Depth;
 use crate::health::Health;
-use crate::metrics::{self, Metrics};
-use crate::orders::{Confirmation, Orders, SubmitError};
+use crate::metrics::{self, Metrics, RequestKind};
+use crate::orders::Orders;
+use crate::trace::{Kind, TraceContext, Tracer};
 use bytes::Bytes;
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Body;
 use serde_json::json;
 use std::error::Error;
-use std::num::NonZeroU32;
-use tokio::time::timeout;
-use tracing::{info, warn};
+use std::net::IpAddr;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug};
 
 /// What the pages are about.
 #[derive(Clone, Debug)]
@@ -27,10 +33,14 @@ pub struct Shop {
     pub orders: Option<Orders>,
     /// The queue's length.
     pub depth: Depth,
+    /// The length of the queue of orders that no worker could finish.
+    pub put_aside: Depth,
     /// This instance's numbers.
     pub metrics: Metrics,
     /// This instance's connections.
     pub health: Health,
+    /// Begins spans.
+    pub tracer: Tracer,
     /// Where the broker is, for people.
     pub broker: String,
 }
@@ -40,10 +50,58 @@ pub struct Shop {
 pub(super) struct Context {
     pub(super) config: Config,
     pub(super) shop: Shop,
+    pub(super) live: Live,
+    pub(super) once: Once,
+    pub(super) limiter: Limiter,
+    /// Ends the streams of events.
+    pub(super) stop: CancellationToken,
 }
 
-/// Answers a request.
-pub(super) async fn route<B>(context: &Context, request: Request<B>) -> Answer
+// === impl Context ===
+
+impl Context {
+    pub(super) fn new(config: Config, shop: Shop) -> Self {
+        Self {
+            live: Live::new(config.viewers),
+            once: Once::new(config.tokens),
+            limiter: Limiter::new(config.rate, Instant::now()),
+            stop: CancellationToken::new(),
+            config,
+            shop,
+        }
+    }
+}
+
+/// Answers a request of that client, as a span, and counts it.
+pub(super) async fn serve<B>(context: &Context, client: IpAddr, request: Request<B>) -> Answer
+where
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send,
+{
+    let started = Instant::now();
+    let (method, route) = (method_name(request.method()), route_name(request.uri().path()));
+    let mut span =
+        context.shop.tracer.begin(format!("{method} {route}"), Kind::Server, parent(request.headers()));
+    if !matches!(route, "/" | "/admin" | "/submit" | "/confirmation") {
+        span.keep_quiet();
+    }
+    let answered = answer_to(context, client, request, span.context());
+    let mut answer = answered.instrument(span.log()).await;
+    let code = answer.status().as_u16();
+    span.log().in_scope(|| debug!(method, route, code, "answered"));
+    context.shop.metrics.requests.observe(RequestKind { method, route, code }, started.elapsed());
+    span.set("http.request.method", method);
+    span.set("http.route", route);
+    span.set("http.response.status_code", u64::from(code));
+    if code >= 500 {
+        span.fail(format_args!("HTTP {code}"));
+    }
+    // Names the trace to whoever looks at the answer in a browser.
+    let timing = format!("traceparent;desc=\"{}\"", span.context());
+    answer = with(answer, HeaderName::from_static("server-timing"), &timing);
+    answer
+}
+
+async fn answer_to<B>(context: &Context, client: IpAddr, request: Request<B>, trace: TraceContext) -> Answer
 where
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send,
 {
@@ -52,19 +110,37 @@ where
     let query = head.uri.query().unwrap_or_default().as_bytes();
     let read = matches!(head.method, Method::GET | Method::HEAD);
     match head.uri.path() {
-        "/" if read => match format.unwrap_or(Format::Html) {
-            Format::Html => page(context, StatusCode::OK, None).await,
-            Format::Json => answer(StatusCode::OK, JSON, view(context, None).await.to_json().to_string()),
+        "/" | "/admin" if read && format == Some(Format::Json) => {
+            answer(StatusCode::OK, JSON, format!("{}\n", View::now(context).await.to_json()))
+        }
+        "/" if read && context.config.store => store(context, StatusCode::OK, None).await,
+        "/" | "/admin" if read => {
+            let refresh = !forms::fields(query).any(|(name, value)| name == "refresh" && value == "off");
+            let view = View::now(context).await;
+            answer(StatusCode::OK, HTML, pages::admin(&view, &context.live.chart(), refresh))
+        }
+        "/admin/events" if head.method == Method::GET => match Live::watch(context, &context.stop) {
+            Some(stream) => events(stream),
+            None => {
+                let full = "too many are watching; ask /admin for JSON instead\n";
+                with(answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, full), header::RETRY_AFTER, "30")
+            }
         },
         // Not for HEAD: it must not buy, and an answer without buying would be a lie.
-        "/submit" if head.method == Method::GET => {
-            order(context, format.unwrap_or(Format::Json), forms::quantity(query)).await
-        }
-        "/submit" if head.method == Method::POST => {
+        "/submit" if matches!(head.method, Method::GET | Method::POST) => {
             let format = format.unwrap_or(Format::Json);
+            if is_foreign(&head.headers) {
+                return not_asked_for(context, format).await;
+            }
+            if let Err(wait) = context.limiter.take(client, Instant::now()) {
+                return too_often(context, format, wait).await;
+            }
+            if head.method == Method::GET {
+                return submit(context, format, &head.headers, query, trace).await;
+            }
             match form(context, &head.headers, body).await {
-                Ok(form) => order(context, format, forms::quantity(&form)).await,
-                Err((status, reason)) => failure(context, format, status, &reason).await,
+                Ok(form) => submit(context, format, &head.headers, &form, trace).await,
+                Err((status, reason)) => failure(context, format, status, Notice::plain(reason)).await,
             }
         }
         "/confirmation" if read => confirmation(query),
@@ -89,12 +165,48 @@ where
     }
 }
 
+/// What was asked for was not done, and why.
+pub(super) async fn failure(context: &Context, format: Format, status: StatusCode, notice: Notice) -> Answer {
+    match format {
+        Format::Html if context.config.store => store(context, status, Some(notice)).await,
+        Format::Html => answer(status, HTML, pages::message("Sorry", &notice.text)),
+        Format::Json => answer(status, JSON, format!("{}\n", json!({"error": notice.text}))),
+    }
+}
+
 /// The methods of the addresses that there are.
 fn allowed(path: &str) -> Option<&'static str> {
     match path {
         "/submit" => Some("GET, POST"),
-        "/" | "/confirmation" | "/health" | "/livez" | "/metrics" => Some("GET, HEAD"),
+        "/admin/events" => Some("GET"),
+        "/" | "/admin" | "/confirmation" | "/health" | "/livez" | "/metrics" => Some("GET, HEAD"),
         path => pages::asset(path).map(|_| "GET, HEAD"),
+    }
+}
+
+/// What a request is counted under: never a client's own words.
+fn route_name(path: &str) -> &'static str {
+    let routes =
+        ["/", "/admin", "/admin/events", "/submit", "/confirmation", "/health", "/livez", "/metrics"];
+    let known = routes.into_iter().find(|route| *route == path);
+    known.unwrap_or_else(|| if pages::asset(path).is_some() { "/assets" } else { "other" })
+}
+
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        _ => "other",
+    }
+}
+
+/// The trace that a request is part of. Of several headers none counts, as the specification has it.
+fn parent(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut values = headers.get_all("traceparent").iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok()?.parse().ok(),
+        _ => None,
     }
 }
 
@@ -120,85 +232,21 @@ where
     }
 }
 
-/// Orders, and says how it went.
-async fn order(context: &Context, format: Format, quantity: Result<NonZeroU32, QuantityError>) -> Answer {
-    let Some(orders) = &context.shop.orders else {
-        let reason = "This instance has no store (STORE_ENABLED is off).";
-        return failure(context, format, StatusCode::NOT_FOUND, reason).await;
-    };
-    let quantity = match quantity {
-        Ok(quantity) => quantity,
-        Err(error) => return failure(context, format, StatusCode::BAD_REQUEST, &error.to_string()).await,
-    };
-    let submitted = timeout(context.config.order_timeout, orders.submit(quantity))
-        .await
-        .unwrap_or_else(|_| Err(SubmitError::Unconfirmed("no answer in time".into())));
-    match (submitted, format) {
-        (Ok(confirmed), Format::Json) => {
-            info!(order = confirmed.order, quantity, "ordered");
-            let body = json!({"order": confirmed.order, "quantity": confirmed.quantity});
-            answer(StatusCode::OK, JSON, format!("{body}\n"))
-        }
-        (Ok(Confirmation { order, quantity }), Format::Html) => {
-            info!(order, quantity, "ordered");
-            // A page of its own, so that reloading it does not order again.
-            let location = format!("/confirmation?order={order}&quantity={quantity}");
-            with(answer(StatusCode::SEE_OTHER, TEXT, "ordered\n"), header::LOCATION, &location)
-        }
-        (Err(error), format) => {
-            warn!(%error, quantity, "an order was not confirmed");
-            let (status, reason) = told(&error);
-            let answer = failure(context, format, status, &reason).await;
-            match status {
-                StatusCode::SERVICE_UNAVAILABLE => {
-                    let seconds = context.config.retry_after.as_secs().to_string();
-                    with(answer, header::RETRY_AFTER, &seconds)
-                }
-                _ => answer,
-            }
-        }
-    }
-}
-
-/// What the buyer is told; the log has the rest.
-fn told(error: &SubmitError) -> (StatusCode, String) {
-    let text = match error {
-        SubmitError::Unavailable(_) => {
-            "We cannot reach our order queue right now. Nothing was ordered; please try again in a moment."
-        }
-        SubmitError::Busy => {
-            "Too many people are ordering right now. Nothing was ordered; please try again in a moment."
-        }
-        SubmitError::Refused(_) => {
-            "Our order queue takes no more orders right now. Nothing was ordered; please try again in a moment."
-        }
-        SubmitError::Unconfirmed(_) => {
-            let text = "Our order queue did not confirm the order. It may or may not have been taken: look at the queue before you order again.";
-            return (StatusCode::GATEWAY_TIMEOUT, text.into());
-        }
-    };
-    (StatusCode::SERVICE_UNAVAILABLE, text.into())
-}
-
-async fn failure(context: &Context, format: Format, status: StatusCode, reason: &str) -> Answer {
-    match format {
-        Format::Html => page(context, status, Some(Notice(reason.to_owned()))).await,
-        Format::Json => answer(status, JSON, format!("{}\n", json!({"error": reason}))),
-    }
-}
-
 fn confirmation(query: &[u8]) -> Answer {
-    let mut order = None;
+    let (mut order, mut again) = (None, false);
     for (name, value) in forms::fields(query) {
         // Only what our own redirect can have said.
-        let ours = value.len() <= 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-        if name == "order" && ours {
-            order = Some(value);
+        let ours = (1..=64).contains(&value.len())
+            && value.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        match &*name {
+            "order" if ours => order = Some(value),
+            "again" => again = true,
+            _ => {}
         }
     }
     match (order, forms::quantity(query)) {
         (Some(order), Ok(quantity)) => {
-            answer(StatusCode::OK, HTML, pages::confirmation(&order, quantity.get()))
+            answer(StatusCode::OK, HTML, pages::confirmation(&order, quantity.get(), again))
         }
         _ => not_found(Some(Format::Html)),
     }
@@ -217,33 +265,18 @@ fn health(context: &Context) -> Answer {
 
 fn not_found(format: Option<Format>) -> Answer {
     match format {
-        Some(Format::Html) => answer(StatusCode::NOT_FOUND, HTML, pages::not_found()),
+        Some(Format::Html) => {
+            let page = pages::message("Not found", "There is no such page in this shop.");
+            answer(StatusCode::NOT_FOUND, HTML, page)
+        }
         Some(Format::Json) => answer(StatusCode::NOT_FOUND, JSON, "{\"error\":\"there is nothing here\"}\n"),
         None => answer(StatusCode::NOT_FOUND, TEXT, "there is nothing here\n"),
     }
 }
 
-async fn page(context: &Context, status: StatusCode, notice: Option<Notice>) -> Answer {
-    answer(status, HTML, pages::home(&view(context, notice).await))
-}
-
-/// The facts that page and JSON show.
-async fn view(context: &Context, notice: Option<Notice>) -> View {
-    let Context { config, shop } = context;
-    View {
-        notice,
-        store: config.store,
-        worker: config.worker,
-        hostname: config.hostname.clone(),
-        queue: config.queue.clone(),
-        broker: shop.broker.clone(),
-        complaints: shop.health.complaints(),
-        depth: shop.depth.read().await,
-        submitted: shop.metrics.submitted.get(),
-        completed: shop.metrics.completed.get(),
-        failed: shop.metrics.failed.get(),
-        busy: shop.metrics.busy.get() == 1,
-    }
+async fn store(context: &Context, status: StatusCode, notice: Option<Notice>) -> Answer {
+    let away = context.shop.health.links().iter().any(|link| link.name == "store" && link.down.is_some());
+    answer(status, HTML, pages::store(&context.once.token(), notice.as_ref(), away))
 }
 
 #[cfg(test)]

@@ -1,19 +1,22 @@
 //! Sockets and connections of the web server.
 
 use super::Config;
-use super::routes::{Context, Shop, route};
+use super::live;
+use super::patient::Patient;
+use super::routes::{Context, Shop, serve};
+use super::seats::Seats;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -53,7 +56,7 @@ impl Config {
             Ok((listener, address))
         };
         let (listener, address) = bind.await.map_err(|source| BindError { listen, source })?;
-        Ok(Task { context: Arc::new(Context { config: self, shop }), listener, address })
+        Ok(Task { context: Arc::new(Context::new(self, shop)), listener, address })
     }
 }
 
@@ -67,38 +70,51 @@ impl Task {
 
     /// Serves until `stop`, then finishes open requests. Whoever waits for that has a deadline; there is none here.
     pub async fn run(self, stop: CancellationToken) {
+        let Self { context, listener, .. } = self;
         let graceful = GracefulShutdown::new();
-        let slots = Arc::new(Semaphore::new(self.context.config.max_connections));
-        loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = accept(&self.listener, &slots) => accepted,
-            };
-            let Some((stream, slot)) = accepted else {
-                // Usually out of file descriptors; they come back when connections end.
-                sleep(Duration::from_millis(100)).await;
-                continue;
-            };
-            let context = Arc::clone(&self.context);
-            let service = service_fn(move |request| {
-                let context = Arc::clone(&context);
-                async move { Ok::<_, Infallible>(route(&context, request).await) }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(self.context.config.head_timeout)
-                .max_buf_size(HEAD_BYTES)
-                .serve_connection(TokioIo::new(stream), service);
-            let connection = graceful.watch(connection);
-            tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    debug!(%error, "an HTTP connection has failed");
-                }
-                drop(slot);
-            });
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = serve_all(&context, &listener, &graceful) => {}
+            () = live::run(&context, &stop) => {}
         }
-        drop(self.listener);
+        drop(listener);
+        // Streams of events have no end of their own that is near.
+        context.stop.cancel();
         graceful.shutdown().await;
+    }
+}
+
+/// Accepts connections and serves each in a task of its own, for ever.
+async fn serve_all(context: &Arc<Context>, listener: &TcpListener, graceful: &GracefulShutdown) {
+    let slots = Arc::new(Semaphore::new(context.config.max_connections));
+    let seats = Seats::new(context.config.max_connections_each);
+    loop {
+        let Some((stream, client, slot)) = accept(listener, &slots).await else {
+            // Usually out of file descriptors; they come back when connections end.
+            sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let Some(seat) = seats.take(client) else {
+            debug!(%client, "too many connections of one client");
+            continue;
+        };
+        let (service_context, patience) = (Arc::clone(context), context.config.write_timeout);
+        let service = service_fn(move |request| {
+            let context = Arc::clone(&service_context);
+            async move { Ok::<_, Infallible>(serve(&context, client, request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(context.config.head_timeout)
+            .max_buf_size(HEAD_BYTES)
+            .serve_connection(TokioIo::new(Patient::new(stream, patience)), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(%error, "an HTTP connection has failed");
+            }
+            drop((seat, slot));
+        });
     }
 }
 
@@ -106,10 +122,10 @@ impl Task {
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+        Ok((stream, client)) => Some((stream, client.ip(), slot)),
         Err(error) => {
             warn!(%error, "cannot accept HTTP connections");
             None

@@ -3,12 +3,16 @@
 use super::*;
 use crate::broker::{self, Broker};
 use crate::dial::Stream;
+use crate::envelope::Origin;
 use crate::health::Health;
-use crate::orders;
+use crate::orders::{self, NewOrder};
+use crate::stomp::{Command, Frame};
+use crate::trace;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 const WORK: Duration = Duration::from_secs(5);
 
@@ -37,20 +41,28 @@ impl Scene {
         scene
     }
 
-    async fn order(&self, quantity: NonZeroU32) {
+    async fn order(&self, order: impl Into<NewOrder>) {
+        let order = order.into();
         let config = orders::Config::new("q", connection::Config::default());
         let dialer = self.broker.dialer(&CancellationToken::new());
         let (orders, task) = config.build(dialer, Health::default().register("store"), Metrics::default());
         let running = tokio::spawn(task.run(CancellationToken::new()));
-        while let Err(error) = orders.submit(quantity).await {
+        while let Err(error) = orders.submit(order).await {
             assert!(matches!(error, orders::SubmitError::Unavailable(_)), "{error}");
             tokio::task::yield_now().await;
         }
         running.abort();
     }
 
+    fn config(&self) -> Config {
+        Config { work: Work::Wait(WORK), ..Config::new("q", connection::Config::default()) }
+    }
+
     fn start(&self, dialer: Dialer) -> JoinHandle<()> {
-        let config = Config { work_duration: WORK, ..Config::new("q", connection::Config::default()) };
+        self.start_as(self.config(), dialer)
+    }
+
+    fn start_as(&self, config: Config, dialer: Dialer) -> JoinHandle<()> {
         let task = config.build(dialer, self.health.register("worker"), self.metrics.clone());
         tokio::spawn(task.run(self.stop.clone()))
     }
@@ -91,6 +103,23 @@ async fn orders_are_worked_off_one_at_a_time_and_acknowledged_afterwards() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn waiting_and_work_are_measured_for_each_order() {
+    let scene = Scene::new(0).await;
+    let origin = Origin { submitted_ms: Some(2_000), trace: None };
+    scene.order(NewOrder { quantity: NonZeroU32::MIN, origin }).await;
+    // One of unknown origin counts as work alone.
+    scene.order(NonZeroU32::MIN).await;
+    let (tracer, _) = trace::Config::default().build(scene.metrics.clone(), || 42_000);
+    let config = Config { work: Work::Wait(WORK), ..Config::new("q", connection::Config::default()) };
+    let task = config.build(scene.dialer(), scene.health.register("worker"), scene.metrics.clone());
+    tokio::spawn(task.traced(tracer).run(scene.stop.clone()));
+    pass(WORK * 3).await;
+    let (wait, processing) = (scene.metrics.wait.snapshot(), scene.metrics.processing.snapshot());
+    assert_eq!((wait.count(), wait.sum), (1, 40.0));
+    assert_eq!((processing.count(), processing.sum.round()), (2, 10.0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_connection_lives_on_heart_beats() {
     let scene = Scene::new(0).await;
     let dials = Arc::new(AtomicUsize::new(0));
@@ -103,8 +132,10 @@ async fn an_idle_connection_lives_on_heart_beats() {
 #[tokio::test(start_paused = true)]
 async fn work_longer_than_the_heart_beats_keeps_the_connection() {
     let scene = Scene::new(1).await;
-    let config =
-        Config { work_duration: Duration::from_secs(600), ..Config::new("q", connection::Config::default()) };
+    let config = Config {
+        work: Work::Wait(Duration::from_secs(600)),
+        ..Config::new("q", connection::Config::default())
+    };
     let task = config.build(scene.dialer(), scene.health.register("worker"), scene.metrics.clone());
     tokio::spawn(task.run(scene.stop.clone()));
     pass(Duration::from_secs(601)).await;
@@ -128,7 +159,7 @@ async fn told_to_stop_it_finishes_the_order_in_hand_and_takes_no_other() {
 async fn an_order_that_cannot_be_finished_in_time_is_handed_back() {
     let scene = Scene::new(1).await;
     let grace = Duration::from_secs(2);
-    let config = Config { work_duration: WORK, grace, ..Config::new("q", connection::Config::default()) };
+    let config = Config { work: Work::Wait(WORK), grace, ..Config::new("q", connection::Config::default()) };
     let task = config.build(scene.dialer(), scene.health.register("worker"), scene.metrics.clone());
     let worker = tokio::spawn(task.run(scene.stop.clone()));
     pass(Duration::from_secs(1)).await;
@@ -215,6 +246,80 @@ async fn a_broker_that_falls_silent_is_given_up() {
     assert_eq!((dials.load(Ordering::Relaxed), scene.health.complaints().len()), (1, 0));
     pass(Duration::from_secs(2)).await;
     assert_eq!(dials.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_orders_at_once_as_allowed() {
+    let scene = Scene::new(7).await;
+    let config = Config { concurrency: 3, ..scene.config() };
+    let worker = scene.start_as(config, scene.dialer());
+    pass(WORK / 2).await;
+    assert_eq!((scene.numbers(), scene.depth()), ((0, 0, 3), (7, 3)));
+    pass(WORK).await;
+    assert_eq!((scene.numbers(), scene.depth()), ((3, 0, 3), (4, 3)));
+    // Told to stop it finishes all three, and the seventh stays.
+    scene.stop.cancel();
+    worker.await.unwrap();
+    pass(Duration::from_secs(1)).await;
+    assert_eq!((scene.numbers(), scene.depth()), ((6, 0, 0), (1, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_order_is_tried_so_often_and_put_aside() {
+    let scene = Scene::new(0).await;
+    let mut producer = Connection::open(&scene.dialer(), &connection::Config::default()).await.unwrap();
+    let poison = Frame::new(Command::Send).with("destination", "/queue/q").body("poison");
+    producer.send(&poison).await.unwrap();
+    scene.start_as(Config { max_tries: 3, ..scene.config() }, scene.dialer());
+    // Two pauses of at most 250 and 500 ms between three tries.
+    pass(Duration::from_millis(100)).await;
+    assert_eq!((scene.depth(), scene.broker.depth("ActiveMQ.DLQ")), ((1, 1), (0, 0)));
+    pass(Duration::from_secs(1)).await;
+    assert_eq!((scene.depth(), scene.broker.depth("ActiveMQ.DLQ")), ((0, 0), (1, 0)));
+    assert_eq!((scene.numbers(), scene.metrics.dead_lettered.get()), ((0, 0, 0), 1));
+    // The worker goes on with the next.
+    scene.order(NonZeroU32::MIN).await;
+    pass(WORK + Duration::from_millis(1)).await;
+    assert_eq!(scene.numbers(), (1, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_breaks_every_connection_is_put_aside() {
+    let scene = Scene::new(1).await;
+    for crashes in 1..=3 {
+        let breaking = CancellationToken::new();
+        let config = Config { max_tries: 3, ..scene.config() };
+        let worker = scene.start_as(config, scene.broker.dialer(&breaking));
+        pass(WORK / 2).await;
+        assert_eq!((scene.numbers().2, scene.metrics.redelivered.get()), (1, crashes - 1));
+        // As kill -9 does.
+        worker.abort();
+        breaking.cancel();
+        pass(Duration::from_millis(1)).await;
+        scene.metrics.busy.sub(1);
+    }
+    scene.start_as(Config { max_tries: 3, ..scene.config() }, scene.dialer());
+    pass(Duration::from_millis(1)).await;
+    assert_eq!((scene.depth(), scene.broker.depth("ActiveMQ.DLQ")), ((0, 0), (1, 0)));
+    assert_eq!((scene.numbers(), scene.metrics.dead_lettered.get()), ((0, 0, 0), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn being_handed_back_does_not_count_against_an_order() {
+    let scene = Scene::new(1).await;
+    for _ in 0..10 {
+        let worker = Config { max_tries: 2, grace: Duration::ZERO, ..scene.config() };
+        let stop = CancellationToken::new();
+        let task = worker.build(scene.dialer(), scene.health.register("worker"), scene.metrics.clone());
+        let worker = tokio::spawn(task.run(stop.clone()));
+        pass(WORK / 2).await;
+        assert_eq!(scene.depth(), (1, 1));
+        stop.cancel();
+        worker.await.unwrap();
+    }
+    scene.start(scene.dialer());
+    pass(WORK + Duration::from_millis(1)).await;
+    assert_eq!((scene.numbers(), scene.metrics.dead_lettered.get()), ((1, 0, 0), 0));
 }
 
 fn refusing() -> Dialer {

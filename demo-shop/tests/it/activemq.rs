@@ -8,7 +8,7 @@ use crate::wait::{PATIENCE, until};
 use demo_shop::depth::Reading;
 use demo_shop::health::Health;
 use demo_shop::orders::SubmitError;
-use demo_shop::stomp::BrokerUrl;
+use demo_shop::stomp::{BrokerUrl, url::Credentials};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::num::NonZeroU32;
@@ -27,9 +27,13 @@ const JAR: &str = "/usr/share/activemq/bin/activemq.jar";
 const LIBRARIES: [&str; 3] =
     ["/usr/share/java/xstream.jar", "/usr/share/java/jettison.jar", "/usr/share/java/xpp3.jar"];
 
+/// Who may use a broker that asks.
+const USER: &str = "shop";
+const PASSWORD: &str = "6b1f0f5ad3f24a0c";
+
 /// How much of the statistics plugin a broker has.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Statistics {
+pub(crate) enum Statistics {
     /// All: it answers.
     Whole,
     /// The plugin without its libraries: it drops the connection.
@@ -39,7 +43,7 @@ enum Statistics {
 }
 
 /// A running broker. It is killed, and its directory removed, when this is dropped.
-struct ActiveMq {
+pub(crate) struct ActiveMq {
     directory: PathBuf,
     broker: Child,
     port: u16,
@@ -49,7 +53,16 @@ struct ActiveMq {
 
 impl ActiveMq {
     /// None when ActiveMQ is not installed and need not be.
-    fn start(statistics: Statistics) -> Option<Self> {
+    pub(crate) fn start(statistics: Statistics) -> Option<Self> {
+        let plugins = match statistics {
+            Statistics::Missing => "",
+            Statistics::Whole | Statistics::Broken => "<plugins><statisticsBrokerPlugin/></plugins>",
+        };
+        Self::configured(&include_str!("activemq.xml").replace("<!-- PLUGINS -->", plugins), statistics)
+    }
+
+    /// As [`start`](Self::start), with a configuration of its own. The environment has the user that [`USER`] names.
+    fn configured(configuration: &str, statistics: Statistics) -> Option<Self> {
         let mut needed = [JAR].into_iter().chain(LIBRARIES);
         let missing = needed.find(|path| !Path::new(path).exists());
         if let Some(path) = missing {
@@ -67,11 +80,6 @@ impl ActiveMq {
         for part in ["conf", "data", "tmp", "lib"] {
             fs::create_dir_all(directory.join(part)).unwrap();
         }
-        let plugins = match statistics {
-            Statistics::Missing => "",
-            Statistics::Whole | Statistics::Broken => "<plugins><statisticsBrokerPlugin/></plugins>",
-        };
-        let configuration = include_str!("activemq.xml").replace("<!-- PLUGINS -->", plugins);
         fs::write(directory.join("conf/activemq.xml"), configuration).unwrap();
         fs::write(directory.join("conf/log4j.properties"), include_str!("log4j.properties")).unwrap();
         if statistics == Statistics::Whole {
@@ -83,18 +91,18 @@ impl ActiveMq {
         Some(Self { directory, broker, port })
     }
 
-    fn url(&self) -> BrokerUrl {
+    pub(crate) fn url(&self) -> BrokerUrl {
         BrokerUrl { host: "127.0.0.1".into(), port: self.port, credentials: None }
     }
 
     /// As `kill -9` does.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.broker.kill().unwrap();
         self.broker.wait().unwrap();
     }
 
     /// Starts again what was killed, on the same port and data.
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         (self.broker, self.port) = launch(&self.directory, self.port);
     }
 }
@@ -120,6 +128,8 @@ fn launch(directory: &Path, port: u16) -> (Child, u16) {
         .arg(format!("-Dactivemq.data={}", at("data")))
         .arg(format!("-Dactivemq.classpath={};{}", at("conf"), at("lib/*")))
         .arg(format!("-Dshop.port={port}"))
+        .arg(format!("-Dstomp.address=127.0.0.1:{port}"))
+        .envs([("BROKER_USERNAME", USER), ("BROKER_PASSWORD", PASSWORD)])
         .args(["-jar", JAR, "start"])
         .arg(format!("xbean:file:{}", at("conf/activemq.xml")))
         .stdin(Stdio::null())
@@ -132,7 +142,8 @@ fn launch(directory: &Path, port: u16) -> (Child, u16) {
     thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
             if let Some((_, port)) = line.split_once("Listening for connections at: stomp+nio://localhost:") {
-                found.send(port.trim().parse::<u16>().expect("a port")).expect("somebody waits");
+                let port = port.trim().split('?').next().unwrap_or_default();
+                found.send(port.parse::<u16>().expect("a port")).expect("somebody waits");
             }
             if line.contains("ERROR") {
                 eprintln!("{line}");
@@ -153,6 +164,28 @@ fn launch(directory: &Path, port: u16) -> (Child, u16) {
 async fn activemq_passes_the_suite() {
     let Some(broker) = ActiveMq::start(Statistics::Whole) else { return };
     suite::run(&broker.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_manifests_broker_passes_the_suite_and_its_own_probe() {
+    let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("activemq/config");
+    let configuration = fs::read_to_string(manifests.join("activemq.xml")).unwrap();
+    let Some(broker) = ActiveMq::configured(&configuration, Statistics::Whole) else { return };
+    let known = Credentials { user: USER.into(), password: PASSWORD.into() };
+    suite::run(&BrokerUrl { credentials: Some(known), ..broker.url() }).await;
+
+    let probe = |password: &str| {
+        Command::new("bash")
+            .arg(manifests.join("stomp-probe"))
+            .arg(broker.port.to_string())
+            .envs([("BROKER_USERNAME", USER), ("BROKER_PASSWORD", password)])
+            .output()
+            .unwrap()
+    };
+    let (right, wrong) = (probe(PASSWORD), probe("guess"));
+    assert!(right.status.success(), "{right:?}");
+    assert!(!wrong.status.success());
+    assert_eq!(String::from_utf8_lossy(&wrong.stdout).trim(), "the broker answers 'ERROR' to CONNECT");
 }
 
 #[tokio::test(flavor = "multi_thread")]

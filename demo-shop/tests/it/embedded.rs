@@ -1,7 +1,8 @@
 //! The suite against the embedded queue, and what only its server does.
 
+use crate::directory::Directory;
 use crate::suite;
-use crate::wait::PATIENCE;
+use crate::wait::{PATIENCE, until};
 use demo_shop::broker::{Broker, Config, Task};
 use demo_shop::clock;
 use demo_shop::stomp::BrokerUrl;
@@ -38,6 +39,45 @@ async fn the_embedded_queue_passes_the_suite() {
     suite::run(&url(address)).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_with_a_directory_passes_the_suite_and_keeps_what_waits() {
+    let kept = Directory::new("suite");
+    // Small files, so that the suite fills many of them.
+    let persistent = |config: &mut Config| {
+        config.directory = Some(kept.path.clone());
+        config.segment_bytes = 64 << 10;
+    };
+    let (address, stop) = start(persistent).await;
+    suite::run(&url(address)).await;
+    let scene = suite::Scene::new(&url(address), "kept");
+    scene.order(123).await;
+    stop.cancel();
+    // The directory is free as soon as the other queue has let go of it.
+    let (address, _stop) = until("its directory", async || {
+        let mut config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
+        persistent(&mut config);
+        let task = config.build(clock::system).await.ok()?;
+        let (address, stop) = (task.address(), CancellationToken::new());
+        tokio::spawn(task.run(stop.clone()));
+        Some((address, stop))
+    })
+    .await;
+    for (queue, messages) in [("kept", 123), ("ten_thousand_in_one_order", 10_000), ("ActiveMQ.DLQ", 2)] {
+        let (depth, _guard) = suite::Scene::new(&url(address), queue).depth(|_| {});
+        assert_eq!(depth.read().await.map(|reading| reading.messages), Some(messages), "{queue}");
+    }
+}
+
+#[tokio::test]
+async fn two_queues_cannot_have_one_directory() {
+    let kept = Directory::new("taken");
+    let (_, _stop) = start(|config| config.directory = Some(kept.path.clone())).await;
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let second = Config { listen, directory: Some(kept.path.clone()), ..Config::default() };
+    let error = second.build(clock::system).await.err().expect("it is taken").to_string();
+    assert!(error.ends_with("another process has this queue open"), "{error}");
+}
+
 #[tokio::test]
 async fn garbage_is_answered_with_an_error_and_the_end() {
     let (address, _stop) = start(|config| config.max_frame_bytes = 1024).await;
@@ -67,7 +107,7 @@ async fn a_connection_too_many_is_told_so() {
     assert!(read_to_end(&mut second).await.contains("message:too many connections"));
     drop(first);
     // Room comes back: a connection is served again, once the queue has noticed.
-    crate::wait::until("room for a connection", async || {
+    until("room for a connection", async || {
         let mut third = TcpStream::connect(address).await.ok()?;
         third.write_all(b"CONNECT\naccept-version:1.2\n\n\0").await.ok()?;
         let mut said = [0; 9];

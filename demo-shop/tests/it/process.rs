@@ -1,35 +1,47 @@
 //! The binary as processes: what a user starts, asks over HTTP, and ends with signals.
 
 use crate::wait::{PATIENCE, until};
+use demo_shop::stomp::BrokerUrl;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_demo-shop");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_demo-shop");
 
 /// A running shop. It is killed when this is dropped.
-struct Shop {
+pub(crate) struct Shop {
     process: Child,
-    http: String,
-    queue: Option<String>,
+    pub(crate) http: String,
+    pub(crate) queue: Option<String>,
+    /// Every line of its log, as JSON.
+    pub(crate) log: Arc<Mutex<Vec<Value>>>,
 }
 
 /// An HTTP answer.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 // === impl Shop ===
 
 impl Shop {
     /// Starts the binary on free ports, with these settings besides.
-    fn start(settings: &[(&str, &str)]) -> Self {
-        let mut process = command()
+    pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_watched(command(), settings, |_| {})
+    }
+
+    /// The same with a command of one's own, and with every line of its log shown to `watch`.
+    pub(crate) fn start_watched(
+        mut command: Command,
+        settings: &[(&str, &str)],
+        mut watch: impl FnMut(&Value) + Send + 'static,
+    ) -> Self {
+        let mut process = command
             .envs([("ADDRESS", "127.0.0.1"), ("PORT", "0"), ("LOG_FORMAT", "json")])
             .env("QUEUE_LISTEN", "127.0.0.1:0")
             .envs(settings.iter().copied())
@@ -39,35 +51,44 @@ impl Shop {
             .unwrap();
         let lines = BufReader::new(process.stderr.take().expect("it is piped")).lines();
         let (started, ports) = mpsc::channel();
+        let log = Arc::<Mutex<Vec<Value>>>::default();
+        let written = Arc::clone(&log);
         // Reads to the end, because a shop that cannot write its log stops.
         thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 let event: Value = serde_json::from_str(&line).expect("every line is JSON");
+                watch(&event);
                 if let Some(http) = event["http"].as_str() {
                     let queue = event["queue"].as_str().map(str::to_owned);
                     started.send((http.to_owned(), queue)).expect("somebody waits");
                 }
+                written.lock().unwrap().push(event);
             }
         });
         let (http, queue) = ports.recv_timeout(PATIENCE).expect("it says where it listens");
-        Self { process, http, queue }
+        Self { process, http, queue, log }
     }
 
     /// A shop that uses this one's queue.
-    fn joined_by(&self, settings: &[(&str, &str)]) -> Self {
-        let url = format!("stomp://{}", self.queue.as_deref().expect("it has a queue"));
+    pub(crate) fn joined_by(&self, settings: &[(&str, &str)]) -> Self {
+        let url = self.broker().to_string();
         Self::start(&[&[("ACTIVEMQ_BROKER_URL", url.as_str())], settings].concat())
     }
 
-    fn get(&self, path: &str) -> Answer {
+    /// Where its queue is.
+    pub(crate) fn broker(&self) -> BrokerUrl {
+        format!("stomp://{}", self.queue.as_deref().expect("it has a queue")).parse().unwrap()
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.ask(&format!("GET {path} HTTP/1.1"), "")
     }
 
-    fn submit(&self, form: &str) -> Answer {
+    pub(crate) fn submit(&self, form: &str) -> Answer {
         self.ask("POST /submit HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded", form)
     }
 
-    fn ask(&self, head: &str, body: &str) -> Answer {
+    pub(crate) fn ask(&self, head: &str, body: &str) -> Answer {
         let mut stream = TcpStream::connect(&self.http).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let length = body.len();
@@ -81,28 +102,33 @@ impl Shop {
     }
 
     /// A number on the metrics page; none when it is absent.
-    fn metric(&self, name: &str) -> Option<u64> {
+    pub(crate) fn metric(&self, name: &str) -> Option<u64> {
         let page = self.get("/metrics").body;
         let line = page.lines().find_map(|line| line.strip_prefix(&format!("{name} ")).map(str::to_owned));
         line.map(|value| value.parse().unwrap())
     }
 
-    async fn until_metric(&self, name: &str, expected: Option<u64>) {
+    /// Orders that were confirmed here. Unlike `messages`, which may be a second old, this is exact at once.
+    pub(crate) fn sold(&self) -> u64 {
+        self.metric("orders_submitted_total").expect("it is always told")
+    }
+
+    pub(crate) async fn until_metric(&self, name: &str, expected: Option<u64>) {
         until(&format!("{name} {expected:?}"), async || (self.metric(name) == expected).then_some(())).await;
     }
 
-    async fn until_ready(&self) {
+    pub(crate) async fn until_ready(&self) {
         until("readiness", async || (self.get("/health").status == 200).then_some(())).await;
     }
 
     /// Sends SIGTERM and waits for the end.
-    async fn terminate(&mut self) -> ExitStatus {
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
         let pid = self.process.id().to_string();
         assert!(Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status().unwrap().success());
         until("its end", async || self.process.try_wait().unwrap()).await
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
@@ -117,7 +143,7 @@ impl Drop for Shop {
 }
 
 /// The binary with none of this test's environment but the path.
-fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::new(BINARY);
     command.env_clear();
     command
@@ -176,12 +202,22 @@ async fn store_worker_and_queue_are_three_processes_of_one_binary() {
 #[tokio::test]
 async fn a_worker_that_is_told_to_stop_finishes_its_order() {
     let queue = Shop::start(&[("WORKER_ENABLED", "false")]);
-    let mut worker = queue.joined_by(&[("STORE_ENABLED", "false"), ("WORK_DURATION", "2s")]);
+    let mut worker = queue.joined_by(&[
+        ("STORE_ENABLED", "false"),
+        ("WORK_DURATION", "500ms"),
+        ("SHUTDOWN_GRACE", "1h"),
+        ("LOG_LEVEL", "info,demo_shop::worker=debug"),
+    ]);
     queue.until_ready().await;
-    assert_eq!(queue.submit("quantity=2").status, 200);
+    assert_eq!(queue.submit("quantity=10000").status, 200);
     worker.until_metric("worker_busy", Some(1)).await;
     assert!(worker.terminate().await.success());
-    queue.until_metric("messages", Some(1)).await;
+    // However many it had begun until then, it has finished each of them.
+    let count = |message| worker.log.lock().unwrap().iter().filter(|line| line["message"] == message).count();
+    until("the last line of its log", async || (count("demo-shop has stopped") == 1).then_some(())).await;
+    assert!(count("working") >= 1);
+    assert_eq!(count("working"), count("worked off"));
+    queue.until_metric("messages", Some(10_000 - count("worked off") as u64)).await;
 }
 
 #[tokio::test]
@@ -235,6 +271,14 @@ fn wrong_settings_are_told_in_one_line() {
     let cases = [
         (flag("--nope"), "demo-shop: unexpected argument '--nope' found (try --help)\n"),
         (variable("WORK_DURATION", "5"), "demo-shop: invalid value '5' for '--work-duration <TIME>': "),
+        (
+            variable("LOG_FORMAT", "xml"),
+            "demo-shop: invalid value 'xml' for '--log-format <FORMAT>' [possible values: text, json]",
+        ),
+        (
+            variable("BROKER_HEART_BEAT", "1ms"),
+            "demo-shop: invalid value '1ms' for '--broker-heart-beat <TIME>': expected 0 for none, or 100ms",
+        ),
         (variable("QUEUE_ENABLED", "false"), "demo-shop: without the embedded queue ACTIVEMQ_BROKER_URL"),
     ];
     for (mut command, expected) in cases {
@@ -259,6 +303,12 @@ fn help_names_every_variable() {
         "PORT",
         "HOSTNAME",
         "HTTP_MAX_CONNECTIONS",
+        "HTTP_MAX_CONNECTIONS_EACH",
+        "SUBMIT_RATE",
+        "SUBMIT_BURST",
+        "SUBMIT_CLIENTS",
+        "SUBMIT_TOKENS",
+        "ADMIN_VIEWERS",
         "ACTIVEMQ_BROKER_URL",
         "ACTIVEMQ_USER",
         "ACTIVEMQ_PASSWORD",
@@ -266,15 +316,28 @@ fn help_names_every_variable() {
         "BROKER_HEART_BEAT",
         "DEPTH_TIMEOUT",
         "DEPTH_BROWSE_LIMIT",
+        "WORK_MODE",
         "WORK_DURATION",
+        "WORKER_CONCURRENCY",
+        "WORKER_MAX_TRIES",
         "SHUTDOWN_GRACE",
         "QUEUE_LISTEN",
+        "QUEUE_DIRECTORY",
+        "QUEUE_WHEN_FULL",
         "QUEUE_MAX_MESSAGES",
         "QUEUE_MAX_MIB",
         "QUEUE_MAX_FRAME_BYTES",
         "QUEUE_MAX_CONNECTIONS",
         "LOG_FORMAT",
         "LOG_LEVEL",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "OTEL_SERVICE_NAME",
+        "OTEL_SDK_DISABLED",
+        "OTEL_BSP_MAX_QUEUE_SIZE",
     ];
     for variable in variables {
         assert!(help.contains(&format!("[env: {variable}")), "{variable}");

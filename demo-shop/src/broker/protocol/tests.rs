@@ -117,7 +117,7 @@ fn what_a_lost_connection_had_in_hand_goes_to_another_as_redelivered() {
     assert_eq!(scene.ask(first, subscribe), ["MESSAGE subscription:s ack:1 |m"]);
     assert_eq!(scene.ask(second, subscribe), [""; 0]);
     scene.core.close(first);
-    assert_eq!(scene.read(second), ["MESSAGE subscription:s redelivered:true ack:1 |m"]);
+    assert_eq!(scene.read(second), ["MESSAGE subscription:s redelivered:true delivery-count:1 ack:1 |m"]);
     assert_eq!(scene.ask(second, "UNSUBSCRIBE id:s receipt:r"), ["RECEIPT receipt-id:r"]);
     assert_eq!(scene.core.queues["q"].in_flight(), 0);
     assert!(scene.ask(second, "ACK id:1")[0].starts_with("ERROR message:nothing to acknowledge"));
@@ -132,7 +132,55 @@ fn a_message_that_was_never_written_goes_to_another() {
     scene.ask(second, "SEND destination:/queue/q |m");
     scene.core.close(first);
     scene.core.handle(second, &subscribe, 0);
-    assert_eq!(scene.read(second), ["MESSAGE subscription:s redelivered:true |m"]);
+    assert_eq!(scene.read(second), ["MESSAGE subscription:s |m"]);
+}
+
+#[test]
+fn only_losing_a_connection_counts_against_a_message() {
+    let mut scene = Scene::new(|_| {});
+    let subscribe = "SUBSCRIBE id:s destination:/queue/q ack:client-individual";
+    let mut got = scene.connect();
+    scene.ask(got, "SEND destination:/queue/q delivery-count:9 |m");
+    assert_eq!(scene.ask(got, subscribe), ["MESSAGE subscription:s ack:1 |m"]);
+    let mut next = |end: &str, expected: &str| {
+        scene.ask(got, end);
+        scene.core.close(got);
+        got = scene.connect();
+        assert_eq!(scene.ask(got, subscribe), [format!("MESSAGE subscription:s {expected}ack:1 |m")]);
+    };
+    next("UNSUBSCRIBE id:s", "redelivered:true ");
+    next("DISCONNECT", "redelivered:true ");
+    next("", "redelivered:true delivery-count:1 ");
+    next("DISCONNECT", "redelivered:true delivery-count:1 ");
+    next("", "redelivered:true delivery-count:2 ");
+}
+
+#[test]
+fn a_queue_that_makes_wait_takes_messages_as_room_comes() {
+    let mut scene = Scene::new(|config| {
+        config.max_messages = 2;
+        config.when_full = WhenFull::Wait;
+    });
+    let (producer, consumer) = (scene.connect(), scene.connect());
+    scene.ask(producer, &"SEND destination:/queue/q |m\n".repeat(2));
+    let third = frame("SEND destination:/queue/q receipt:r |m");
+    assert_eq!(scene.core.handle(producer, &third, 0), Handled::Later);
+    assert_eq!(scene.read(producer), [""; 0], "no receipt yet");
+    scene.core.woken();
+    scene.ask(consumer, "SUBSCRIBE id:s destination:/queue/q ack:client-individual");
+    scene.ask(consumer, "ACK id:1");
+    assert!(scene.core.woken().contains(&producer), "there is room");
+    assert_eq!(scene.core.handle(producer, &third, 0), Handled::Done);
+    assert_eq!(scene.read(producer), ["RECEIPT receipt-id:r"]);
+    // Room for this one could only come from itself.
+    let mut scene = Scene::new(|config| {
+        config.max_messages = 2;
+        config.when_full = WhenFull::Wait;
+    });
+    let id = scene.connect();
+    let send = "SEND destination:/queue/q transaction:t\n".repeat(3);
+    let refused = ["ERROR message:the queue is full: 2 messages"];
+    assert_eq!(scene.ask(id, &format!("BEGIN transaction:t\n{send}")), refused);
 }
 
 #[test]

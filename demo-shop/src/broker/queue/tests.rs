@@ -15,8 +15,8 @@ fn consumers_take_turns_within_their_prefetch() {
     let mut queue = Queue::default();
     queue.subscribe(consumer(1), 1);
     queue.subscribe(consumer(2), 2);
-    for _ in 0..4 {
-        queue.push(message("m"));
+    for sequence in 1..=4 {
+        queue.push(sequence, message("m"));
     }
     let turns: Vec<_> =
         std::iter::from_fn(|| queue.dispatch()).map(|d| (d.to.session.0, d.sequence)).collect();
@@ -25,6 +25,8 @@ fn consumers_take_turns_within_their_prefetch() {
     assert!(queue.settle(&consumer(1), 2).is_none(), "another's message");
     assert!(queue.settle(&consumer(1), 1).is_some());
     assert!(queue.settle(&consumer(1), 1).is_none(), "settled already");
+    assert!(queue.dispatch().is_none(), "not before it is done");
+    queue.free(&consumer(1));
     assert_eq!(queue.dispatch().map(|d| (d.to.session.0, d.sequence)), Some((1, 4)));
     assert_eq!((queue.enqueued(), queue.dequeued(), queue.len()), (4, 1, 3));
 }
@@ -33,27 +35,49 @@ fn consumers_take_turns_within_their_prefetch() {
 fn what_a_lost_consumer_had_goes_to_the_next_in_its_old_place() {
     let mut queue = Queue::default();
     queue.subscribe(consumer(1), 2);
-    for _ in 0..3 {
-        queue.push(message("m"));
+    for sequence in 1..=3 {
+        queue.push(sequence, message("m"));
     }
-    while queue.dispatch().is_some() {}
-    queue.unsubscribe(&consumer(1));
-    queue.subscribe(consumer(2), 9);
-    let again: Vec<_> =
-        std::iter::from_fn(|| queue.dispatch()).map(|d| (d.sequence, d.redelivered)).collect();
-    assert_eq!(again, [(1, true), (2, true), (3, false)]);
+    let mut again = |how, seen: u64| {
+        while queue.dispatch().is_some() {}
+        queue.unsubscribe(&consumer(1), how, |sequence| sequence <= seen);
+        queue.subscribe(consumer(2), 9);
+        let again: Vec<_> =
+            std::iter::from_fn(|| queue.dispatch()).map(|d| (d.sequence, d.redelivered, d.losses)).collect();
+        queue.unsubscribe(&consumer(2), Loss::Polite, |_| false);
+        queue.subscribe(consumer(1), 2);
+        again
+    };
+    // The second was still on its way: nobody saw it.
+    assert_eq!(again(Loss::Broken, 1), [(1, true, 1), (2, false, 0), (3, false, 0)]);
+    assert_eq!(again(Loss::Polite, 2), [(1, true, 1), (2, true, 0), (3, false, 0)]);
+    assert_eq!(again(Loss::Broken, 2), [(1, true, 2), (2, true, 1), (3, false, 0)]);
+}
+
+#[test]
+fn what_was_taken_can_be_put_back_in_its_old_place() {
+    let mut queue = Queue::default();
+    queue.subscribe(consumer(1), 1);
+    queue.push(1, message("a"));
+    queue.push(2, message("b"));
+    queue.dispatch();
+    let taken = queue.settle(&consumer(1), 1).unwrap();
+    queue.restore(taken);
+    queue.free(&consumer(1));
+    assert_eq!((queue.enqueued(), queue.dequeued(), queue.len()), (2, 0, 2));
+    assert_eq!(queue.dispatch().map(|d| (d.sequence, d.redelivered)), Some((1, true)));
 }
 
 #[test]
 fn browsing_sees_all_that_were_there_and_changes_nothing() {
     let mut queue = Queue::default();
     queue.subscribe(consumer(1), 1);
-    for text in ["a", "b", "c"] {
-        queue.push(message(text));
+    for (sequence, text) in (1..).zip(["a", "b", "c"]) {
+        queue.push(sequence, message(text));
     }
     queue.dispatch();
     let until = queue.last_sequence();
-    queue.push(message("late"));
+    queue.push(4, message("late"));
     let mut seen = Vec::new();
     let mut at = 0;
     while let Some((next, message)) = queue.browse(at, until) {
@@ -93,8 +117,8 @@ proptest! {
         for step in steps {
             match step {
                 Step::Push => {
-                    queue.push(message("m"));
                     pushed += 1;
+                    queue.push(pushed, message("m"));
                 }
                 Step::Subscribe(id, prefetch) => {
                     if let std::collections::btree_map::Entry::Vacant(free) = hands.entry(id) {
@@ -104,11 +128,12 @@ proptest! {
                 }
                 Step::Unsubscribe(id) => {
                     hands.remove(&id);
-                    queue.unsubscribe(&consumer(id));
+                    queue.unsubscribe(&consumer(id), Loss::Broken, |_| true);
                 }
                 Step::Settle(id) => {
                     if let Some(sequence) = hands.get_mut(&id).and_then(|(_, hand)| hand.pop_front()) {
                         prop_assert!(queue.settle(&consumer(id), sequence).is_some());
+                        queue.free(&consumer(id));
                         settled += 1;
                     }
                 }
