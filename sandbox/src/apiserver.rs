@@ -13,11 +13,13 @@ mod authz;
 mod bootstrap;
 mod call;
 mod config;
+mod decoding;
 mod defaults;
 mod discovery;
 mod faults;
 mod handle;
 mod impersonate;
+mod logs;
 mod namespaces;
 mod objects;
 mod openapi;
@@ -33,6 +35,7 @@ mod respond;
 mod reviews;
 mod route;
 mod scale;
+mod schema;
 mod selector;
 mod serve;
 mod status;
@@ -46,6 +49,7 @@ mod write;
 pub use config::Config;
 pub use faults::{Effect, Injector};
 pub use handle::{Handle, StartError};
+pub(crate) use logs::LogFiles;
 pub use objects::Objects;
 pub(crate) use registry::{DeleteOptions, Part};
 pub use requests::{RequestPattern, Requests, SeenRequest};
@@ -85,6 +89,7 @@ pub(crate) struct Core {
     pub(crate) aggregator: Aggregator,
     pub(crate) requests: Requests,
     pub(crate) faults: Faults,
+    pub(crate) logs: logs::Logs,
     pub(crate) stop: CancellationToken,
 }
 
@@ -121,6 +126,7 @@ impl ApiServer {
             aggregator: Aggregator::new(front_proxy.clone()),
             requests: Requests::new(config.request_log),
             faults: Faults::new(),
+            logs: logs::Logs::default(),
             stop: CancellationToken::new(),
             config,
         });

@@ -1,18 +1,21 @@
 //! The controllers of the cluster: what turns wishes (Deployments, Services) into pods and endpoints.
 //!
-//! Each is a function from what the cluster holds to the next few writes, run again whenever anything changes:
+//! Most are a function from what the cluster holds to the next few writes, run again whenever anything changes:
 //!
 //! - `deployment`: Deployments -> ReplicaSets, with rolling updates and status.
 //! - `replicaset`: ReplicaSets -> pods.
 //! - `scheduler`: pods -> a node.
 //! - `service`: Services -> cluster IPs and node ports, which a real API server gives out itself.
 //! - `endpoints`: Services and pods -> EndpointSlices, and Endpoints for older clients.
+//! - [`autoscaler`]: HorizontalPodAutoscalers and what metrics APIs say -> scales. It alone goes by time and asks over
+//!   the network.
 //!
 //! What it promises: names, labels, conditions, reasons, events and the order of steps are those of
 //! kube-controller-manager and kube-scheduler. What it leaves out: adoption of orphans, proportional scaling while a
 //! rollout is under way (the rollout itself evens it out), StatefulSets, DaemonSets, Jobs; resources are not counted.
-//! Garbage collection is the API server's, and the HPA is a crate of its own.
+//! Garbage collection is the API server's.
 
+pub mod autoscaler;
 mod deployment;
 mod endpoints;
 mod names;
@@ -24,6 +27,8 @@ mod service;
 
 use crate::apiserver::Handle;
 use crate::local_client::LocalClient;
+use crate::tls::TlsError;
+use autoscaler::Autoscaler;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use tokio::task::JoinSet;
@@ -36,12 +41,14 @@ pub struct Config {
     pub service_ips: RangeInclusive<Ipv4Addr>,
     /// Which ports Services of type NodePort get that name none. Default 30000 to 32767, as in a cluster.
     pub node_ports: RangeInclusive<u16>,
+    /// How HorizontalPodAutoscalers are taken care of.
+    pub autoscaler: autoscaler::Config,
 }
 
 /// The controllers, ready to run.
-#[derive(Debug)]
 pub struct Controllers {
     client: LocalClient,
+    autoscaler: Autoscaler,
     config: Config,
 }
 
@@ -50,7 +57,7 @@ pub struct Controllers {
 impl Config {
     /// The defaults, with these addresses for Services.
     pub fn new(service_ips: RangeInclusive<Ipv4Addr>) -> Self {
-        Self { service_ips, node_ports: 30_000..=32_767 }
+        Self { service_ips, node_ports: 30_000..=32_767, autoscaler: autoscaler::Config::default() }
     }
 }
 
@@ -58,14 +65,19 @@ impl Config {
 
 impl Controllers {
     /// Prepares the controllers of one cluster; nothing happens yet.
-    pub fn build(cluster: &Handle, config: Config) -> Self {
-        Self { client: LocalClient::new(cluster), config }
+    ///
+    /// # Errors
+    /// The credential that the cluster gives its controllers cannot be used.
+    pub fn build(cluster: &Handle, config: Config) -> Result<Self, TlsError> {
+        let autoscaler = Autoscaler::build(cluster, config.autoscaler.clone())?;
+        Ok(Self { client: LocalClient::new(cluster), autoscaler, config })
     }
 
     /// Controls until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { client, config } = self;
+        let Self { client, autoscaler, config } = self;
         let mut tasks = JoinSet::new();
+        tasks.spawn(autoscaler.run(stop.clone()));
         tasks.spawn(client.clone().control(stop.clone(), deployment::sync));
         tasks.spawn(client.clone().control(stop.clone(), replicaset::sync));
         tasks.spawn(client.clone().control(stop.clone(), scheduler::sync));
@@ -76,5 +88,11 @@ impl Controllers {
                 tracing::error!(%error, "a controller failed; the cluster goes on without it");
             }
         }
+    }
+}
+
+impl std::fmt::Debug for Controllers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Controllers").field("config", &self.config).finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@
 //! the adapter and for the demo. It is met over the network only, with a kubeconfig, like a real cluster.
 //!
 //! What it promises: what it answers, it answers as kube-apiserver does (codes, reasons, order and meaning of watch
-//! events, headers of proxied requests). What it leaves out: durability (all state is in memory), protobuf and CBOR,
+//! events, headers of proxied requests). What it leaves out: durability (all state is in memory), answers in protobuf, CBOR,
 //! upgrades of a connection (exec, port-forward), and API groups that no part of this repository meets.
 //!
 //! ```no_run
@@ -22,6 +22,7 @@ pub mod apiserver;
 pub mod client;
 pub mod clock;
 pub mod controllers;
+pub mod demo;
 pub mod kubeconfig;
 mod local_client;
 pub mod node;

@@ -7,7 +7,7 @@ mod events;
 
 pub(crate) use events::EventKind;
 
-use crate::apiserver::{Core, DeleteOptions, Handle, Key, Part, Resource, Status};
+use crate::apiserver::{Core, DeleteOptions, Handle, Key, LogFiles, Part, Resource, Status};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -29,6 +29,11 @@ impl LocalClient {
     /// The cluster's wall time.
     pub(crate) fn now(&self) -> Timestamp {
         self.0.registry.clock.now()
+    }
+
+    /// Says where `kubectl logs` finds what containers write.
+    pub(crate) fn serve_logs(&self, files: impl LogFiles) {
+        self.0.logs.register(files);
     }
 
     /// Wakes when anything changes.

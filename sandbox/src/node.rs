@@ -6,7 +6,7 @@
 //! What it promises: phases, conditions, container states, events and exit codes read as a kubelet's. Nothing outlives
 //! it: [`Node::run`] ends its processes before it returns; dropping that future kills them; and when the sandbox's own
 //! process is killed, a guard kills them. What it leaves out: isolation of any kind, resources, volumes but for empty
-//! ones (which are not there), init containers, lifecycle hooks, exec and gRPC probes, `kubectl logs` and `exec`. A
+//! ones (which are not there), init containers, lifecycle hooks, exec and gRPC probes, `kubectl exec`. A
 //! container that needs one of those waits, and its status says why.
 //!
 //! A whole cluster is an API server, a node and controllers:
@@ -24,7 +24,7 @@
 //! let images = Images::from([("localhost/demo-shop".to_owned(), shop)]);
 //! let api = ApiServer::start(apiserver::Config::default()).await?;
 //! let node = Node::build(&api, node::Config::new(images, "target/demo/logs"))?;
-//! let controllers = Controllers::build(&api, controllers::Config::new(node.service_ips()));
+//! let controllers = Controllers::build(&api, controllers::Config::new(node.service_ips()))?;
 //! let stop = CancellationToken::new();
 //! let (node, controllers) = (tokio::spawn(node.run(stop.clone())), tokio::spawn(controllers.run(stop.clone())));
 //! // ... and later, before `api.shutdown()`:
@@ -41,7 +41,7 @@ mod backoff;
 mod cluster_dns;
 mod container;
 mod environment;
-mod guard;
+pub(crate) mod guard;
 mod image;
 mod log;
 mod network;
@@ -49,7 +49,7 @@ mod pod;
 mod pods;
 mod probe;
 mod prober;
-mod process;
+pub(crate) mod process;
 mod proxy;
 mod registration;
 mod spec;
@@ -62,7 +62,7 @@ pub use network::ClaimError;
 use crate::apiserver::{Handle, Status};
 use crate::local_client::LocalClient;
 use guard::Guard;
-use log::Logs;
+use log::{LogFolder, Logs};
 use network::Network;
 use pods::Pods;
 use proxy::Proxy;
@@ -186,6 +186,7 @@ impl Node {
         let logs = Logs::new(config.log_folder.clone(), config.max_log_bytes, config.max_deleted_pod_logs)
             .map_err(|error| BuildError::LogFolder { folder: config.log_folder.clone(), error })?;
         let client = LocalClient::new(cluster);
+        client.serve_logs(LogFolder(config.log_folder.clone()));
         registration::register(&client, &config, network.node_ip())?;
         let guard = Arc::new(Guard::start().map_err(BuildError::Guard)?);
         Ok(Self { shared: Arc::new(Shared { client, config, network, guard, logs }) })

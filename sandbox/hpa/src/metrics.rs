@@ -20,7 +20,10 @@ use std::time::Duration;
 
 use self::decode::DecodeError;
 use crate::selector::{LabelSelector, Selector};
-use crate::spec::{HorizontalPodAutoscaler, MetricSpec, ObjectMetricSource};
+use crate::spec::{
+    ContainerResourceMetricSource, HorizontalPodAutoscaler, MetricSpec, ObjectMetricSource,
+    ResourceMetricSource,
+};
 use crate::time::Time;
 
 mod decode;
@@ -116,7 +119,30 @@ pub fn requests(
     discovery: &Discovery<'_>,
 ) -> Vec<Result<MetricRequest, String>> {
     let namespace = &hpa.metadata.namespace;
-    hpa.spec.metrics.iter().map(|metric| request(namespace, metric, selector, discovery)).collect()
+    let one = |metric| match has_target(metric) {
+        true => request(namespace, metric, selector, discovery),
+        false => Err(format!("the metric of type {} has no target of its kind", metric.kind)),
+    };
+    hpa.spec.metrics.iter().map(one).collect()
+}
+
+/// Whether there is anything to compare the metric with. Without, it is not asked for.
+fn has_target(metric: &MetricSpec) -> bool {
+    match metric {
+        MetricSpec { object: Some(source), .. } => match source.target.kind.as_str() {
+            "Value" => source.target.value.is_some(),
+            "AverageValue" => source.target.average_value.is_some(),
+            _ => false,
+        },
+        MetricSpec { external: Some(source), .. } => {
+            source.target.average_value.is_some() || source.target.value.is_some()
+        }
+        MetricSpec { resource: Some(ResourceMetricSource { target, .. }), .. }
+        | MetricSpec { container_resource: Some(ContainerResourceMetricSource { target, .. }), .. } => {
+            target.average_value.is_some() || target.average_utilization.is_some()
+        }
+        _ => true,
+    }
 }
 
 fn request(

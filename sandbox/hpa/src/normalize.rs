@@ -54,6 +54,15 @@ enum Limit {
     Down,
 }
 
+/// Go's `int32(number)` on amd64, of a whole number: what fits none is the smallest one.
+fn whole(number: f64) -> i32 {
+    if (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number) {
+        #[expect(clippy::cast_possible_truncation, reason = "in range")]
+        return number as i32;
+    }
+    i32::MIN
+}
+
 // === impl Normalized ===
 
 impl Normalized {

@@ -2,8 +2,8 @@
 //!
 //! A turn has three parts, because two of its steps talk to the API server and that is the caller's:
 //!
-//! 1. Read the scale. If [`needs_metrics`], parse its selector, make the requests of
-//!    [`crate::metrics::requests`] and decode the answers.
+//! 1. Read the scale. If [`needs_metrics`] and it has a selector ([`Selector::of_scale`]) without
+//!    [`rivals_for`] it, make the requests of [`crate::metrics::requests`] and decode the answers.
 //! 2. [`reconcile`] decides. It is done ([`Turn::Done`]), or wants the scale changed ([`Turn::Rescale`]).
 //! 3. Change the scale, and tell [`Rescale::finish`] how that went.
 //!
@@ -169,6 +169,15 @@ pub fn needs_metrics(hpa: &HorizontalPodAutoscaler, scale: &Scale) -> bool {
     scale.replicas != 0 && scale.replicas <= hpa.spec.max_replicas && scale.replicas >= minimum(hpa)
 }
 
+/// The names of the HPAs among `rivals` that select some of the pods which `selector` matches. With any, the
+/// controller reads no metric and refuses to scale.
+#[must_use]
+pub fn rivals_for<'a>(selector: &Selector, pods: &[Pod], rivals: &'a [Rival]) -> Vec<&'a str> {
+    let own: Vec<_> = pods.iter().filter(|pod| selector.matches(&pod.metadata.labels)).collect();
+    let shares = |rival: &&Rival| own.iter().any(|pod| rival.selector.matches(&pod.metadata.labels));
+    rivals.iter().filter(shares).map(|rival| rival.name.as_str()).collect()
+}
+
 /// Decides. See the module for what comes before and after.
 pub fn reconcile(history: &mut History, inputs: &Inputs<'_>) -> Turn {
     let hpa = inputs.hpa;
@@ -176,6 +185,11 @@ pub fn reconcile(history: &mut History, inputs: &Inputs<'_>) -> Turn {
     let scale = match &inputs.scale {
         Ok(scale) => scale,
         Err(error) => return Turn::Done(draft.without_scale(error)),
+    };
+    // The client that reads the scale parses it, so what cannot be parsed was not read.
+    let selector = match Selector::of_scale(&scale.selector) {
+        Ok(selector) => selector,
+        Err(error) => return Turn::Done(draft.without_scale(&error.to_string())),
     };
     draft.set(Verdict::holds(ABLE_TO_SCALE, "SucceededGetScale", "the scale of the target was read"));
     draft.current = scale.replicas;
@@ -196,7 +210,8 @@ pub fn reconcile(history: &mut History, inputs: &Inputs<'_>) -> Turn {
         return Turn::Rescale(Box::new(Rescale::new(draft, hpa, replicas, reason.to_owned())));
     }
 
-    let Evaluation { proposal, current_metrics, events, verdict, error } = evaluate(inputs, scale);
+    let Evaluation { proposal, current_metrics, events, verdict, error } =
+        evaluate(inputs, scale, selector.as_ref());
     draft.events.extend(events);
     draft.current_metrics = current_metrics;
     draft.set(verdict);

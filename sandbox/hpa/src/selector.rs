@@ -101,6 +101,35 @@ impl Selector {
         Ok(Self::new(requirements))
     }
 
+    /// What the `status.selector` of a scale means to the controller; none when there is no requirement in it.
+    ///
+    /// The client that reads scales makes a [`LabelSelector`] of the text first (`metav1`,
+    /// `ParseToLabelSelector`). So of several values that a key must equal the last one is kept, and what such
+    /// an object cannot say is refused.
+    ///
+    /// # Errors
+    /// When the text is no selector, or compares by `!=`, `>` or `<`.
+    pub fn of_scale(text: &str) -> Result<Option<Self>, SelectorError> {
+        let mut requirements: Vec<Requirement> = Vec::new();
+        for mut requirement in Self::from_str(text)?.requirements {
+            match requirement.operator {
+                Operator::NotEquals | Operator::GreaterThan | Operator::LessThan => {
+                    return Err(SelectorError(format!(
+                        "the scale of a target cannot say {requirement}: only =, in, notin and whether a key exists"
+                    )));
+                }
+                Operator::Equals | Operator::DoubleEquals => {
+                    requirement.operator = Operator::Equals;
+                    requirements
+                        .retain(|known| known.operator != Operator::Equals || known.key != requirement.key);
+                }
+                Operator::In | Operator::NotIn | Operator::Exists | Operator::DoesNotExist => {}
+            }
+            requirements.push(requirement);
+        }
+        Ok((!requirements.is_empty()).then_some(Self { requirements }))
+    }
+
     /// Whether an object with these labels is selected.
     #[must_use]
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
@@ -247,6 +276,23 @@ mod tests {
             assert!(text.parse::<Selector>().is_err(), "{text}");
         }
         assert!("a".repeat(MAX_SELECTOR_BYTES + 1).parse::<Selector>().is_err());
+    }
+
+    #[test]
+    fn a_scale_says_less() {
+        let check = |text: &str, want: Result<Option<&str>, ()>| {
+            let got = Selector::of_scale(text).map(|selector| selector.map(|selector| selector.to_string()));
+            assert_eq!(got.as_ref().map(Option::as_deref).map_err(|_| ()), want, "{text}");
+        };
+        check("", Ok(None));
+        check(" ", Ok(None));
+        check("b==1,a=2", Ok(Some("a=2,b=1")));
+        check("a=1,a==2", Ok(Some("a=2")));
+        check("a=1,a in (1,2)", Ok(Some("a=1,a in (1,2)")));
+        check("!b,a notin (x)", Ok(Some("a notin (x),!b")));
+        for refused in ["a!=1", "a>1", "a<1", "a in b", "a=1,"] {
+            check(refused, Err(()));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use sandbox_hpa::scenario::{Scenario, from_yaml, run};
 use sandbox_hpa::spec::HorizontalPodAutoscaler;
 
 /// Fewer than this means that files were lost.
-const AT_LEAST: usize = 45;
+const AT_LEAST: usize = 145;
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");

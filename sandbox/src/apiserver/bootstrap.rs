@@ -162,7 +162,7 @@ fn aggregated_roles() -> Vec<Value> {
         groups.collect()
     };
     let mut view = with_verbs(READ, false);
-    view.push(rule(&[""], &["namespaces"], READ));
+    view.push(rule(&[""], &["namespaces", "pods/log"], READ));
     let mut edit = with_verbs(WRITE, true);
     edit.push(rule(&[""], &["secrets"], READ));
     let admin = vec![rule(&[RBAC], &["roles", "rolebindings"], &[READ, WRITE].concat())];

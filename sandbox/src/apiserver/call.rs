@@ -44,18 +44,10 @@ impl Call {
         value.split(';').next().unwrap_or_default().trim()
     }
 
-    /// The body as JSON; 400 if it is not, 415 if it is said to be something else.
-    pub(crate) fn json(&self) -> Result<Value, Status> {
-        if !matches!(self.content_type(), "" | "application/json") {
-            return Err(Status::unsupported_media_type("application/json"));
-        }
-        self.any_json()
-    }
-
-    /// The body as JSON, whatever its type is said to be.
-    pub(crate) fn any_json(&self) -> Result<Value, Status> {
+    /// The body as a patch of whatever type; 400 if it is no JSON.
+    pub(crate) fn patch(&self) -> Result<Value, Status> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            Status::bad_request(format!("the body of the request is not valid JSON: {error}"))
+            Status::bad_request(format!("error decoding patch: {}", super::decoding::json_error(&error)))
         })
     }
 }

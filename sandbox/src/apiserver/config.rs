@@ -42,6 +42,8 @@ pub struct Config {
     pub discovery_interval: Duration,
     /// How long a proxied request may take until its answer begins. Default 60 s.
     pub proxy_timeout: Duration,
+    /// How often a log that a client follows is looked at for more. Default 100 ms.
+    pub log_poll_interval: Duration,
     /// The largest discovery document that is read from an aggregated API. Default 16 MiB, in bytes.
     pub max_backend_document_bytes: usize,
 }
@@ -66,6 +68,7 @@ impl Default for Config {
             probe_timeout: Duration::from_secs(5),
             discovery_interval: Duration::from_secs(60),
             proxy_timeout: Duration::from_secs(60),
+            log_poll_interval: Duration::from_millis(100),
             max_backend_document_bytes: 16 * 1024 * 1024,
         }
     }

@@ -16,11 +16,20 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
         }
         ("", "secrets") => secret(object),
         ("", "services") => service(object),
-        ("apps", "deployments" | "replicasets" | "statefulsets") | ("", "replicationcontrollers") => {
+        ("apps", "deployments") => {
+            deployment(object);
+            set(object, "/spec", "replicas", json!(1));
+            at(object, "/spec/template/spec", pod_spec);
+        }
+        ("apps", "replicasets" | "statefulsets") | ("", "replicationcontrollers") => {
             set(object, "/spec", "replicas", json!(1));
             at(object, "/spec/template/spec", pod_spec);
         }
         ("autoscaling", "horizontalpodautoscalers") => autoscaler(object),
+        ("networking.k8s.io", "networkpolicies") => network_policy(object),
+        ("scheduling.k8s.io", "priorityclasses") => {
+            set(object, "", "preemptionPolicy", json!("PreemptLowerPriority"));
+        }
         _ => {}
     }
 }
@@ -38,6 +47,19 @@ fn pod_spec(spec: &mut Value) {
     set(spec, "", "dnsPolicy", json!("ClusterFirst"));
     each(spec, "/containers", |container| {
         each(container, "/ports", |port| set(port, "", "protocol", json!("TCP")));
+    });
+}
+
+/// As `pkg/apis/apps/v1/defaults.go`.
+fn deployment(object: &mut Value) {
+    set(object, "/spec", "progressDeadlineSeconds", json!(600));
+    set(object, "/spec", "revisionHistoryLimit", json!(10));
+    at(object, "/spec", |spec| set(spec, "/strategy", "type", json!("RollingUpdate")));
+    at(object, "/spec/strategy", |strategy| {
+        if strategy.get("type").is_some_and(|kind| kind == "RollingUpdate") {
+            set(strategy, "/rollingUpdate", "maxSurge", json!("25%"));
+            set(strategy, "/rollingUpdate", "maxUnavailable", json!("25%"));
+        }
     });
 }
 
@@ -61,6 +83,19 @@ fn service(object: &mut Value) {
         let number = port.get("port").cloned().unwrap_or_default();
         set(port, "", "targetPort", number);
     });
+}
+
+/// As `pkg/apis/networking/v1/defaults.go`: egress is looked at when there are rules for it.
+fn network_policy(object: &mut Value) {
+    for direction in ["/spec/ingress", "/spec/egress"] {
+        each(object, direction, |rule| {
+            each(rule, "/ports", |port| set(port, "", "protocol", json!("TCP")));
+        });
+    }
+    let has_egress =
+        object.pointer("/spec/egress").and_then(Value::as_array).is_some_and(|rules| !rules.is_empty());
+    let types = if has_egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
+    set(object, "/spec", "policyTypes", types);
 }
 
 /// As `pkg/apis/autoscaling/v2/defaults.go`: policies are filled in only when `behavior` is given.
@@ -123,12 +158,15 @@ mod tests {
             ("", "services"),
             ("apps", "deployments"),
             ("autoscaling", "horizontalpodautoscalers"),
+            ("networking.k8s.io", "networkpolicies"),
+            ("scheduling.k8s.io", "priorityclasses"),
         ];
         let wrong = [json!("text"), json!(1), json!([]), json!(["text"]), json!({"a": 1}), Value::Null];
         let fields = |value: &Value| json!({"metadata": value, "spec": value, "status": value, "data": value, "stringData": value});
         let inside = |value: &Value| {
             json!({"metadata": {"labels": value}, "stringData": {"a": value}, "spec": {
-                "template": value, "containers": value, "ports": value, "behavior": value}})
+                "template": value, "containers": value, "ports": value, "behavior": value,
+                "ingress": value, "egress": [value, {"ports": value}, {"ports": [value]}]}})
         };
         for (group, plural) in kinds {
             for value in &wrong {
@@ -163,6 +201,12 @@ mod tests {
             json!({"spec": {"type": "ClusterIP", "sessionAffinity": "None", "ports": [
                 {"port": 80, "targetPort": 80, "protocol": "TCP"},
                 {"port": 1, "targetPort": "x", "protocol": "TCP"}]}}),
+        );
+        check(
+            "networking.k8s.io",
+            "networkpolicies",
+            json!({"spec": {"egress": [{"ports": [{"port": 1}]}]}}),
+            json!({"spec": {"egress": [{"ports": [{"port": 1, "protocol": "TCP"}]}], "policyTypes": ["Ingress", "Egress"]}}),
         );
         check(
             "autoscaling",

@@ -80,13 +80,13 @@ pub(crate) fn resource_list(group: &str, version: &str) -> Value {
             entry["categories"] = json!(resource.categories);
         }
         list.push(entry);
-        for (name, kind, group, version) in subresources(resource) {
+        for (name, kind, group, version, verbs) in subresources(resource) {
             let mut entry = json!({
                 "name": format!("{}/{name}", resource.plural),
                 "singularName": "",
                 "namespaced": resource.namespaced,
                 "kind": kind,
-                "verbs": ["get", "patch", "update"],
+                "verbs": verbs,
             });
             if group != resource.group {
                 entry["group"] = group.into();
@@ -177,11 +177,11 @@ fn aggregated_resource(resource: &Resource) -> Value {
         entry["categories"] = json!(resource.categories);
     }
     let below: Vec<Value> = subresources(resource)
-        .map(|(name, sub_kind, group, version)| {
+        .map(|(name, sub_kind, group, version, verbs)| {
             json!({
                 "subresource": name,
                 "responseKind": kind(group, version, sub_kind),
-                "verbs": ["get", "patch", "update"],
+                "verbs": verbs,
             })
         })
         .collect();
@@ -199,11 +199,15 @@ fn reviews(group: &str) -> impl Iterator<Item = &'static (&'static str, &'static
     REVIEWS.iter().filter(move |(g, _, _)| *g == group)
 }
 
-/// The subresources of a resource as (name, kind, group, version).
-fn subresources(
-    resource: &Resource,
-) -> impl Iterator<Item = (&'static str, &'static str, &'static str, &'static str)> {
-    let status = resource.status.then_some(("status", resource.kind, resource.group, resource.version));
-    let scale = resource.scale.then_some(("scale", "Scale", "autoscaling", "v1"));
-    status.into_iter().chain(scale)
+type Subresource = (&'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
+
+/// The subresources of a resource as (name, kind, group, version, verbs).
+fn subresources(resource: &Resource) -> impl Iterator<Item = Subresource> {
+    let change: &'static [&'static str] = &["get", "patch", "update"];
+    let own =
+        |name, verbs: &'static [&'static str]| (name, resource.kind, resource.group, resource.version, verbs);
+    let log = (resource.kind == "Pod").then(|| own("log", &["get"]));
+    let status = resource.status.then(|| own("status", change));
+    let scale = resource.scale.then_some(("scale", "Scale", "autoscaling", "v1", change));
+    log.into_iter().chain(status).chain(scale)
 }

@@ -1,22 +1,32 @@
 //! OpenAPI documents, as much of them as clients go by.
 //!
-//! kubectl reads from them whether the server validates fields itself and which kind a path takes. Schemas are open
-//! objects: the sandbox describes no fields, so that `kubectl explain` stays at the kind.
+//! kubectl reads from them whether the server validates fields itself, which kind a path takes and, for `kubectl
+//! explain`, which fields there are, with their types and without descriptions. Version 2, which only says the former,
+//! leaves the fields out.
 
 use super::Core;
 use super::bootstrap::group_versions;
 use super::call::Call;
 use super::resources::{RESOURCES, Resource};
 use super::respond::{self, Answer};
+use super::schema::{self, Kind, Message, Shape};
 use super::status::Status;
 use super::write::PATCH_TYPES;
 use http::header::ACCEPT;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
+const V2_PROTOBUF_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// A document (`swagger: "2.0"`) that describes nothing. kubectl asks for it when `/openapi/v3` lacks a kind, and goes
+/// on to say that there is no such kind; kubectl before 1.27 asks for it first, and then leaves validation to the server.
+const V2_PROTOBUF: &[u8] = b"\x0a\x032.0";
+
 /// `/openapi/v2`.
 pub(crate) fn v2(call: &Call) -> Result<Answer, Status> {
     let accept = call.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accept.contains("proto-openapi") && !accept.contains("application/json") {
+        return Ok(respond::typed(200, V2_PROTOBUF_TYPE, V2_PROTOBUF));
+    }
     if !accept.is_empty() && !accept.contains("application/json") && !accept.contains("*/*") {
         return Err(Status::not_acceptable());
     }
@@ -75,7 +85,12 @@ fn group_document(group: &str, version: &str) -> Value {
     let mut paths = Map::new();
     for resource in RESOURCES.iter().filter(|r| r.group == group && r.version == version) {
         let reference = json!({"$ref": format!("#/components/schemas/{}", definition(resource))});
-        schemas.insert(definition(resource), schema(resource));
+        if let Some(message) = schema::of(&resource.api_version(), resource.kind) {
+            add_schemas(message, &mut schemas);
+        }
+        if let Some(kind) = schemas.get_mut(&definition(resource)) {
+            kind["x-kubernetes-group-version-kind"] = json!([gvk(resource)]);
+        }
         let parameter = |name: &str| json!({"in": "query", "name": name, "schema": {"type": "string"}});
         // Strategic merge is left out on purpose: offered, kubectl would look for merge keys in the schemas, which
         // have none; so it takes them from its own types.
@@ -115,8 +130,67 @@ fn object_path(resource: &Resource) -> String {
 }
 
 fn definition(resource: &Resource) -> String {
-    let group = if resource.group.is_empty() { "core" } else { resource.group };
-    format!("io.k8s.api.{group}.{}.{}", resource.version, resource.kind)
+    definition_name(&resource.api_version(), resource.kind)
+}
+
+/// Such as `io.k8s.api.apps.v1.Deployment`.
+fn definition_name(api_version: &str, kind: &str) -> String {
+    match api_version.rsplit_once('/') {
+        Some(("meta.k8s.io", version)) => format!("io.k8s.apimachinery.pkg.apis.meta.{version}.{kind}"),
+        Some((group, version)) => format!("io.k8s.api.{group}.{version}.{kind}"),
+        None => format!("io.k8s.api.core.{api_version}.{kind}"),
+    }
+}
+
+/// The schema of a structure and of all that it consists of.
+fn add_schemas(message: &'static Message, schemas: &mut Map<String, Value>) {
+    let name = definition_name(message.api_version, message.name);
+    if schemas.contains_key(&name) {
+        return;
+    }
+    let mut properties = Map::new();
+    if message.is_kind() {
+        properties.insert("apiVersion".into(), json!({"type": "string"}));
+        properties.insert("kind".into(), json!({"type": "string"}));
+    }
+    add_properties(message, &mut properties);
+    schemas.insert(name, json!({"type": "object", "properties": properties}));
+    message
+        .fields
+        .iter()
+        .filter_map(|field| field.kind.message())
+        .for_each(|part| add_schemas(part, schemas));
+}
+
+fn add_properties(message: &'static Message, properties: &mut Map<String, Value>) {
+    for field in &message.fields {
+        let value = match field.kind {
+            Kind::Message(_) => {
+                let Some(part) = field.kind.message() else { continue };
+                if field.name.is_empty() {
+                    add_properties(part, properties);
+                    continue;
+                }
+                let name = definition_name(part.api_version, part.name);
+                json!({"allOf": [{"$ref": format!("#/components/schemas/{name}")}], "default": {}})
+            }
+            Kind::Int32 => json!({"type": "integer", "format": "int32"}),
+            Kind::Int64 => json!({"type": "integer", "format": "int64"}),
+            Kind::Bool => json!({"type": "boolean"}),
+            Kind::Bytes => json!({"type": "string", "format": "byte"}),
+            Kind::Time | Kind::MicroTime => json!({"type": "string", "format": "date-time"}),
+            Kind::String | Kind::Quantity => json!({"type": "string"}),
+            Kind::IntOrString => json!({"type": "string", "format": "int-or-string"}),
+            Kind::Raw => json!({"type": "object"}),
+            Kind::Strings => json!({"type": "array", "items": {"type": "string"}}),
+        };
+        let schema = match field.shape {
+            Shape::One => value,
+            Shape::List => json!({"type": "array", "items": value}),
+            Shape::Map => json!({"type": "object", "additionalProperties": value}),
+        };
+        properties.insert(field.name.into(), schema);
+    }
 }
 
 fn schema(resource: &Resource) -> Value {

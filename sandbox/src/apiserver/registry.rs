@@ -120,6 +120,7 @@ impl Registry {
                 return Ok(Change::Keep);
             }
             validation::check(resource, &object)?;
+            validation::check_update(resource, current, &object)?;
             if dry_run {
                 preview = Some(Arc::new(object));
                 return Ok(Change::Keep);

@@ -92,6 +92,9 @@ pub static RESOURCES: &[Resource] = &[
     Resource::new("rbac.authorization.k8s.io", "v1", "clusterroles", "clusterrole", "ClusterRole").cluster(),
     Resource::new("rbac.authorization.k8s.io", "v1", "rolebindings", "rolebinding", "RoleBinding"),
     Resource::new("rbac.authorization.k8s.io", "v1", "roles", "role", "Role"),
+    Resource::new("scheduling.k8s.io", "v1", "priorityclasses", "priorityclass", "PriorityClass")
+        .short(&["pc"])
+        .cluster(),
 ];
 
 /// Finds a resource by its address: group, version and plural.

@@ -3,7 +3,9 @@
 use super::Core;
 use super::bootstrap::group_versions;
 use super::call::Call;
+use super::decoding;
 use super::discovery;
+use super::logs;
 use super::openapi;
 use super::read;
 use super::registry::Part;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 pub(crate) async fn route(core: &Arc<Core>, call: &Call) -> Result<Answer, Status> {
     match &call.info.resource {
         None => outside_resources(core, call).await,
+        Some(path) if logs::is_log(path) && call.info.verb == "get" => logs::answer(core, call, path).await,
         Some(path) if is_local(&path.group, &path.version) => in_resources(core, call, path),
         Some(path) => core.aggregator.proxy(core, call, &path.group, &path.version).await,
     }
@@ -107,6 +110,9 @@ fn in_resources(core: &Arc<Core>, call: &Call, path: &ResourcePath) -> Result<An
         ("token", "create") if resource.plural == "serviceaccounts" => {
             token_request(core, resource, &key, call)
         }
+        ("attach" | "exec" | "portforward", _) if resource.kind == "Pod" => {
+            Err(Status::not_implemented(&path.subresource))
+        }
         ("", _) => Err(Status::method_not_allowed()),
         ("status", _) if resource.status => Err(Status::method_not_allowed()),
         _ => Err(Status::no_route()),
@@ -117,14 +123,14 @@ fn review(core: &Core, call: &Call, path: &ResourcePath, kind: &str) -> Result<A
     if call.method != Method::POST || !path.name.is_empty() {
         return Err(Status::method_not_allowed());
     }
-    let body = call.json()?;
+    let (body, _) = decoding::body(call, &format!("{}/{}", path.group, path.version), kind)?;
     let answer = reviews::answer(kind, body, &call.user, &core.registry.store, &core.authenticator)?;
     Ok(respond::json(201, &answer))
 }
 
 fn token_request(core: &Core, resource: &'static Resource, key: &Key, call: &Call) -> Result<Answer, Status> {
     let account = core.registry.get(resource, key)?;
-    let mut request = call.json()?;
+    let (mut request, _) = decoding::body(call, "authentication.k8s.io/v1", "TokenRequest")?;
     let mut user = User::service_account(&key.namespace, &key.name);
     user.uid = account["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
     let seconds = request["spec"]["expirationSeconds"].as_u64().unwrap_or(3600);

@@ -2,6 +2,7 @@
 
 use super::Core;
 use super::call::Call;
+use super::decoding;
 use super::registry::Part;
 use super::resources::Resource;
 use super::respond::{self, Answer};
@@ -21,13 +22,13 @@ pub(crate) fn handle(
     let object = match call.method {
         Method::GET => core.registry.get(resource, key)?,
         Method::PUT => {
-            let wanted = call.json()?;
+            let (wanted, _) = decoding::body(call, "autoscaling/v1", "Scale")?;
             write(core, resource, key, call, |_| Ok(wanted))?
         }
         Method::PATCH => {
             let patch = Patch::parse(core, call)?;
             write(core, resource, key, call, |mut scale| {
-                patch.apply_to(&mut scale)?;
+                patch.apply_to(call, &mut scale)?;
                 Ok(scale)
             })?
         }

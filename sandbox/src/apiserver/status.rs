@@ -71,18 +71,46 @@ impl Status {
 
     /// 422: the object says something that cannot be honoured.
     pub(crate) fn invalid(resource: &Resource, name: &str, field: &str, problem: &str) -> Self {
+        Self::invalid_fields(resource, name, &[(field.to_owned(), problem.to_owned())])
+    }
+
+    /// 422: the same with every field that is wrong and what is wrong with it.
+    pub(crate) fn invalid_fields(resource: &Resource, name: &str, problems: &[(String, String)]) -> Self {
         let kind = match resource.group {
             "" => resource.kind.to_owned(),
             group => format!("{}.{group}", resource.kind),
         };
-        let mut status = Self::new(422, "Invalid", format!("{kind} {name:?} is invalid: {field}: {problem}"))
-            .about(resource, name);
+        let all: Vec<String> =
+            problems.iter().map(|(field, problem)| format!("{field}: {problem}")).collect();
+        let all = match all.as_slice() {
+            [only] => only.clone(),
+            all => format!("[{}]", all.join(", ")),
+        };
+        let mut status =
+            Self::new(422, "Invalid", format!("{kind} {name:?} is invalid: {all}")).about(resource, name);
+        let cause = |(field, problem): &(String, String)| {
+            let reason = match problem.split(':').next() {
+                Some("Required value") => "FieldValueRequired",
+                Some("Duplicate value") => "FieldValueDuplicate",
+                Some("Unsupported value") => "FieldValueNotSupported",
+                Some("Forbidden") => "FieldValueForbidden",
+                _ => "FieldValueInvalid",
+            };
+            json!({"reason": reason, "message": problem, "field": field})
+        };
         if let Some(details) = status.details.as_object_mut() {
             details.insert("kind".into(), resource.kind.into());
-            let cause = json!({"reason": "FieldValueInvalid", "message": problem, "field": field});
-            details.insert("causes".into(), json!([cause]));
+            details.insert("causes".into(), problems.iter().map(cause).collect());
         }
         status
+    }
+
+    /// 422: a patch that makes something of an object that is none of its kind. `patch` is as much of it as is shown.
+    pub(crate) fn invalid_patch(patch: &str, problem: &str) -> Self {
+        let problem = format!("Invalid value: {patch:?}: {problem}");
+        let cause = json!({"reason": "FieldValueInvalid", "message": problem, "field": "patch"});
+        let details = json!({"causes": [cause]});
+        Self { details, ..Self::new(422, "Invalid", format!(" \"\" is invalid: patch: {problem}")) }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -103,6 +131,15 @@ impl Status {
         Self::new(405, "MethodNotAllowed", message)
     }
 
+    /// 501 for what upgrades a connection to reach into a pod.
+    pub(crate) fn not_implemented(subresource: &str) -> Self {
+        let message = format!(
+            "the sandbox has no {subresource}: its pods are processes of this machine; `kubectl get pods -o wide` tells \
+             their addresses, which answer from here"
+        );
+        Self::new(501, "NotImplemented", message)
+    }
+
     pub(crate) fn not_acceptable() -> Self {
         let message = "only the following media types are accepted: application/json";
         Self::new(406, "NotAcceptable", message)
@@ -110,8 +147,7 @@ impl Status {
 
     pub(crate) fn unsupported_media_type(accepted: &str) -> Self {
         let message = format!(
-            "the body of the request was in an unknown format - accepted media types include: {accepted} (the \
-             sandbox reads no protobuf: where a kubectl command sends it, use `kubectl apply -f` instead)"
+            "the body of the request was in an unknown format - accepted media types include: {accepted}"
         );
         Self::new(415, "UnsupportedMediaType", message)
     }

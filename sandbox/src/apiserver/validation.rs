@@ -1,127 +1,124 @@
 //! Refuses objects that cannot be honoured, with kube-apiserver's codes and field paths.
 
+mod names;
+
 use super::resources::Resource;
 use super::status::Status;
+use sandbox_hpa::spec::HorizontalPodAutoscaler;
 use serde_json::Value;
 
-/// Checks an object that is about to be stored.
+/// Checks an object that is about to be stored; all that is wrong with it is said at once.
 pub(crate) fn check(resource: &Resource, object: &Value) -> Result<(), Status> {
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let problem = name_problem(resource, name).map(|problem| ("metadata.name", problem)).or_else(|| {
-        match (resource.group, resource.plural) {
-            ("", "pods") => pod(&object["spec"]),
-            ("apps", "deployments" | "replicasets" | "statefulsets") => workload(&object["spec"]),
-            ("autoscaling", "horizontalpodautoscalers") => autoscaler(&object["spec"]),
-            ("apiregistration.k8s.io", "apiservices") => api_service(name, &object["spec"]),
-            _ => None,
+    let metadata = &object["metadata"];
+    let name = metadata["name"].as_str().unwrap_or_default();
+    let mut problems: Vec<Problem> = Vec::new();
+    problems.extend(names::problem(resource, name).map(|problem| ("metadata.name".into(), problem)));
+    names::label_problems("metadata.labels", &metadata["labels"], &mut problems);
+    let spec = &object["spec"];
+    let one = match (resource.group, resource.plural) {
+        ("", "pods") => {
+            containers("spec", spec, &mut problems);
+            None
         }
-    });
-    match problem {
-        None => Ok(()),
-        Some((field, problem)) => Err(Status::invalid(resource, name, field, &problem)),
-    }
-}
-
-type Problem = (&'static str, String);
-
-/// Names of roles and APIServices may hold anything that a path segment may; all others are DNS subdomains.
-fn name_problem(resource: &Resource, name: &str) -> Option<String> {
-    let legal_segment = !matches!(name, "" | "." | "..") && !name.contains(['/', '%']);
-    if matches!(resource.group, "rbac.authorization.k8s.io" | "apiregistration.k8s.io") {
-        return (!legal_segment)
-            .then(|| format!("Invalid value: {name:?}: may not be '.', '..' or contain '/' or '%'"));
-    }
-    let label = |label: &str| {
-        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        !label.is_empty() && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+        ("apps", "deployments" | "replicasets" | "statefulsets") => {
+            workload(spec, &mut problems);
+            None
+        }
+        ("autoscaling", "horizontalpodautoscalers") => {
+            autoscaler(object, &mut problems);
+            None
+        }
+        ("apiregistration.k8s.io", "apiservices") => api_service(name, spec),
+        _ => None,
     };
-    let legal = name.len() <= 253 && name.split('.').all(label);
-    (!legal).then(|| {
-        format!(
-            "Invalid value: {name:?}: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
-             characters, '-' or '.', and must start and end with an alphanumeric character"
-        )
-    })
+    problems.extend(one.map(|(field, problem)| (field.to_owned(), problem)));
+    if problems.is_empty() { Ok(()) } else { Err(Status::invalid_fields(resource, name, &problems)) }
 }
 
-fn pod(spec: &Value) -> Option<Problem> {
-    let any = spec["containers"].as_array().is_some_and(|containers| !containers.is_empty());
-    (!any).then(|| ("spec.containers", "Required value".to_owned()))
+/// Checks what a change may not touch.
+pub(crate) fn check_update(resource: &Resource, current: &Value, object: &Value) -> Result<(), Status> {
+    let fields: &[&str] = match (resource.group, resource.plural) {
+        ("apps", "deployments" | "replicasets" | "statefulsets") => &["/spec/selector"],
+        ("rbac.authorization.k8s.io", "clusterrolebindings" | "rolebindings") => &["/roleRef"],
+        ("", "secrets") => &["/type"],
+        _ => &[],
+    };
+    let value = |object: &Value, pointer: &str| object.pointer(pointer).cloned().unwrap_or_default();
+    let changed = fields.iter().filter(|pointer| value(current, pointer) != value(object, pointer));
+    let problems: Vec<Problem> = changed
+        .map(|pointer| {
+            let field = pointer.trim_start_matches('/').replace('/', ".");
+            // Upstream names the whole of what may not change, under the problem that each kind words its own way.
+            let problem = match field.as_str() {
+                "roleRef" => "cannot change roleRef",
+                _ => "field is immutable",
+            };
+            (field, format!("Invalid value: {}: {problem}", value(object, pointer)))
+        })
+        .collect();
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    if problems.is_empty() { Ok(()) } else { Err(Status::invalid_fields(resource, name, &problems)) }
 }
 
-fn workload(spec: &Value) -> Option<Problem> {
+/// A field and what is wrong with it.
+pub(crate) type Problem = (String, String);
+/// The same, of rules that look at fixed fields.
+type FixedProblem = (&'static str, String);
+
+/// The containers of the pod spec at `path`. An image may be missing: the node says so when it is to run it.
+fn containers(path: &str, spec: &Value, problems: &mut Vec<Problem>) {
+    let list = spec["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if list.is_empty() {
+        problems.push((format!("{path}.containers"), "Required value".to_owned()));
+    }
+    let mut seen = Vec::new();
+    for (index, container) in list.iter().enumerate() {
+        let name = container["name"].as_str().unwrap_or_default();
+        let problem = match name {
+            "" => Some("Required value".to_owned()),
+            name if seen.contains(&name) => Some(format!("Duplicate value: {name:?}")),
+            name => names::label(name),
+        };
+        problems.extend(problem.map(|problem| (format!("{path}.containers[{index}].name"), problem)));
+        seen.push(name);
+    }
+}
+
+fn workload(spec: &Value, problems: &mut Vec<Problem>) {
     let replicas = &spec["replicas"];
     if !replicas.is_u64() {
         let problem = format!("Invalid value: {replicas}: must be greater than or equal to 0");
-        return Some(("spec.replicas", problem));
+        problems.push(("spec.replicas".into(), problem));
     }
     let selector = super::selector::LabelSelector::from_object(&spec["selector"]);
     if !spec["selector"].is_object() || selector.is_none() {
-        return Some(("spec.selector", "Required value".to_owned()));
+        problems.push(("spec.selector".into(), "Required value".to_owned()));
+    } else if !selector.is_some_and(|selector| selector.matches(&spec["template"])) {
+        let labels = match &spec["template"]["metadata"]["labels"] {
+            Value::Null => "{}".to_owned(),
+            labels => labels.to_string(),
+        };
+        let problem = format!("Invalid value: {labels}: `selector` does not match template `labels`");
+        problems.push(("spec.template.metadata.labels".into(), problem));
     }
-    (!selector.is_some_and(|selector| selector.matches(&spec["template"]))).then(|| {
-        let problem = "Invalid value: `selector` does not match template `labels`".to_owned();
-        ("spec.template.metadata.labels", problem)
-    })
+    let labels = &spec["template"]["metadata"]["labels"];
+    names::label_problems("spec.template.metadata.labels", labels, problems);
+    containers("spec.template.spec", &spec["template"]["spec"], problems);
 }
 
-/// As `pkg/apis/autoscaling/validation/validation.go`, without the metric sources' inner rules.
-fn autoscaler(spec: &Value) -> Option<Problem> {
-    let (min, max) = (spec["minReplicas"].as_i64().unwrap_or(1), spec["maxReplicas"].as_i64().unwrap_or(0));
-    if min < 1 {
-        return Some((
-            "spec.minReplicas",
-            format!("Invalid value: {min}: must be greater than or equal to 1"),
-        ));
-    }
-    if max < 1 {
-        return Some(("spec.maxReplicas", format!("Invalid value: {max}: must be greater than 0")));
-    }
-    if max < min {
-        let problem = format!("Invalid value: {max}: must be greater than or equal to `minReplicas`");
-        return Some(("spec.maxReplicas", problem));
-    }
-    let target = &spec["scaleTargetRef"];
-    if target["kind"].as_str().is_none_or(str::is_empty) {
-        return Some(("spec.scaleTargetRef.kind", "Required value".to_owned()));
-    }
-    if target["name"].as_str().is_none_or(str::is_empty) {
-        return Some(("spec.scaleTargetRef.name", "Required value".to_owned()));
-    }
-    behavior_problem(&spec["behavior"])
-}
-
-fn behavior_problem(behavior: &Value) -> Option<Problem> {
-    let within =
-        |value: &Value, low: i64, high: i64| value.as_i64().is_some_and(|v| (low..=high).contains(&v));
-    for (direction, field) in [("scaleUp", "spec.behavior.scaleUp"), ("scaleDown", "spec.behavior.scaleDown")]
-    {
-        let rules = &behavior[direction];
-        if !rules.is_object() {
-            continue;
+/// What [`sandbox_hpa`] refuses, which knows upstream's rules.
+fn autoscaler(object: &Value, problems: &mut Vec<Problem>) {
+    match serde_json::from_value::<HorizontalPodAutoscaler>(object.clone()) {
+        Ok(autoscaler) => {
+            let errors = autoscaler.validate().err().into_iter().flat_map(|invalid| invalid.errors);
+            problems.extend(errors.map(|error| (error.field.clone(), error.message())));
         }
-        let window = &rules["stabilizationWindowSeconds"];
-        if !window.is_null() && !within(window, 0, 3600) {
-            let problem =
-                format!("Invalid value: {window}: stabilizationWindowSeconds must be between 0 and 3600");
-            return Some((field, problem));
-        }
-        let policies = rules["policies"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if policies.is_empty() {
-            return Some((field, "Required value: must specify at least one Policy".to_owned()));
-        }
-        for policy in policies {
-            if !within(&policy["value"], 1, i32::MAX.into()) || !within(&policy["periodSeconds"], 1, 1800) {
-                let problem = "Invalid value: value must be greater than 0, periodSeconds between 1 and 1800";
-                return Some((field, problem.to_owned()));
-            }
-        }
+        Err(error) => problems.push(("spec".into(), format!("Invalid value: {error}"))),
     }
-    None
 }
 
 /// As `kube-aggregator/pkg/apis/apiregistration/validation/validation.go`.
-fn api_service(name: &str, spec: &Value) -> Option<Problem> {
+fn api_service(name: &str, spec: &Value) -> Option<FixedProblem> {
     let text = |field: &str| spec[field].as_str().unwrap_or_default();
     let expected = format!("{}.{}", text("version"), text("group"));
     if name != expected {
@@ -170,9 +167,13 @@ mod tests {
         check(rbac, "clusterroles", "system:X", json!(null), None);
         check(rbac, "clusterroles", "a/b", json!(null), Some("metadata.name"));
         check("", "pods", "a", json!({"containers": []}), Some("spec.containers"));
+        check("", "pods", "a", json!({"containers": [{"name": "c"}]}), None);
+        check("", "pods", "a", json!({"containers": [{}]}), Some("spec.containers[0].name"));
+        let twice = json!({"containers": [{"name": "c"}, {"name": "c"}]});
+        check("", "pods", "a", twice, Some("spec.containers[1].name"));
         let workload = |replicas: i64, label: &str| {
             json!({"replicas": replicas, "selector": {"matchLabels": {"app": "a"}},
-                "template": {"metadata": {"labels": {"app": label}}}})
+                "template": {"metadata": {"labels": {"app": label}}, "spec": {"containers": [{"name": "c"}]}}})
         };
         check("apps", "deployments", "a", workload(0, "a"), None);
         check("apps", "deployments", "a", workload(-1, "a"), Some("spec.replicas"));
@@ -185,9 +186,31 @@ mod tests {
         check("autoscaling", autoscalers, "a", hpa(1, 1, json!(null)), None);
         check("autoscaling", autoscalers, "a", hpa(0, 1, json!(null)), Some("spec.minReplicas"));
         check("autoscaling", autoscalers, "a", hpa(3, 2, json!(null)), Some("spec.maxReplicas"));
-        let policy = |period: i64| json!({"scaleUp": {"policies": [{"value": 1, "periodSeconds": period}]}});
+        let policy = |period: i64| json!({"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": period}]}});
+        let period = "spec.behavior.scaleUp.policies[0].periodSeconds";
         check("autoscaling", autoscalers, "a", hpa(1, 2, policy(1800)), None);
-        check("autoscaling", autoscalers, "a", hpa(1, 2, policy(1801)), Some("spec.behavior.scaleUp"));
+        check("autoscaling", autoscalers, "a", hpa(1, 2, policy(1801)), Some(period));
+        let metric = |target: Value| {
+            json!({"maxReplicas": 2, "scaleTargetRef": {"kind": "Deployment", "name": "a"},
+                "metrics": [{"type": "Pods", "pods": {"metric": {"name": "m"}, "target": target}}]})
+        };
+        check(
+            "autoscaling",
+            autoscalers,
+            "a",
+            metric(json!({"type": "AverageValue", "averageValue": "1"})),
+            None,
+        );
+        let target = "spec.metrics[0].pods.target.averageValue";
+        check("autoscaling", autoscalers, "a", metric(json!({"type": "AverageValue"})), Some(target));
+        check(
+            "autoscaling",
+            autoscalers,
+            "a",
+            metric(json!({"type": "AverageValue", "averageValue": "0"})),
+            Some(target),
+        );
+        check("autoscaling", autoscalers, "a", metric(json!({"type": 1})), Some("spec"));
         let service = |group_priority: i64, skip: bool| {
             json!({"group": "g.io", "version": "v1", "groupPriorityMinimum": group_priority,
                 "versionPriority": 1000, "caBundle": "x", "insecureSkipTLSVerify": skip})
@@ -197,5 +220,36 @@ mod tests {
         check(registration, "apiservices", "v1.g", service(20_000, false), Some("metadata.name"));
         check(registration, "apiservices", "v1.g.io", service(0, false), Some("spec.groupPriorityMinimum"));
         check(registration, "apiservices", "v1.g.io", service(1, true), Some("spec.insecureSkipTLSVerify"));
+    }
+
+    #[test]
+    fn all_problems_are_said_at_once() {
+        let object = json!({"metadata": {"name": "A", "labels": {"a": "b c"}}, "spec": {"replicas": 1}});
+        let status = check(known("apps", "deployments"), &object).unwrap_err();
+        let fields: Vec<&Value> =
+            status.details["causes"].as_array().unwrap().iter().map(|cause| &cause["field"]).collect();
+        assert_eq!(
+            fields,
+            ["metadata.name", "metadata.labels", "spec.selector", "spec.template.spec.containers"]
+        );
+        assert!(
+            status.message.starts_with("Deployment.apps \"A\" is invalid: [metadata.name: Invalid"),
+            "{status}"
+        );
+        assert!(status.message.ends_with(", spec.template.spec.containers: Required value]"), "{status}");
+    }
+
+    #[test]
+    fn some_fields_cannot_change() {
+        let check = |group: &str, plural: &str, old: Value, new: Value, expected: Option<&str>| {
+            let found = check_update(known(group, plural), &old, &new).err();
+            assert_eq!(found.map(|status| status.message).as_deref(), expected);
+        };
+        let with = |app: &str, replicas: u64| json!({"metadata": {"name": "a"}, "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": app}}}});
+        check("apps", "deployments", with("a", 1), with("a", 2), None);
+        let message = "Deployment.apps \"a\" is invalid: spec.selector: Invalid value: \
+            {\"matchLabels\":{\"app\":\"b\"}}: field is immutable";
+        check("apps", "deployments", with("a", 1), with("b", 1), Some(message));
+        check("", "pods", with("a", 1), with("b", 1), None);
     }
 }

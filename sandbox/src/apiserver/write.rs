@@ -3,6 +3,7 @@
 use super::Core;
 use super::apply;
 use super::call::Call;
+use super::decoding::{self, Warnings};
 use super::patch;
 use super::read::Selection;
 use super::registry::{DeleteOptions, Part};
@@ -24,8 +25,10 @@ pub(crate) fn create(
     call: &Call,
 ) -> Result<Answer, Status> {
     let shape = Representation::negotiate(&call.headers, &call.query)?;
-    let object = core.registry.create(resource, namespace, call.json()?, Part::Main, call.dry_run())?;
-    Ok(respond::json(201, &shape.object(resource, &object, core.registry.clock.now())))
+    let (object, warnings) = decoding::body(call, &resource.api_version(), resource.kind)?;
+    let object = core.registry.create(resource, namespace, object, Part::Main, call.dry_run())?;
+    let answer = respond::json(201, &shape.object(resource, &object, core.registry.clock.now()));
+    Ok(decoding::warn(answer, &warnings))
 }
 
 /// PUT to an object or its status.
@@ -37,9 +40,10 @@ pub(crate) fn update(
     call: &Call,
 ) -> Result<Answer, Status> {
     let shape = Representation::negotiate(&call.headers, &call.query)?;
-    let wanted = call.json()?;
+    let (wanted, warnings) = decoding::body(call, &resource.api_version(), resource.kind)?;
     let object = core.registry.update(resource, key, part, call.dry_run(), |_| Ok(wanted))?;
-    Ok(respond::json(200, &shape.object(resource, &object, core.registry.clock.now())))
+    let answer = respond::json(200, &shape.object(resource, &object, core.registry.clock.now()));
+    Ok(decoding::warn(answer, &warnings))
 }
 
 /// PATCH of an object or its status. A server-side apply of what is not there creates it.
@@ -53,20 +57,22 @@ pub(crate) fn patch(
     let shape = Representation::negotiate(&call.headers, &call.query)?;
     let change = Patch::parse(core, call)?;
     let missing = core.registry.store.get(resource, key).is_none();
+    let mut warnings = Vec::new();
     let (code, object) = if missing && part == Part::Main && matches!(change, Patch::Apply(_)) {
         let mut object = json!({});
-        change.apply_to(&mut object)?;
+        warnings = change.apply_to(call, &mut object)?;
         object["metadata"]["name"] = key.name.as_str().into();
         (201, core.registry.create(resource, &key.namespace, object, Part::Main, call.dry_run())?)
     } else {
         let changed = core.registry.update(resource, key, part, call.dry_run(), |current| {
             let mut object = current.clone();
-            change.apply_to(&mut object)?;
+            warnings = change.apply_to(call, &mut object)?;
             Ok(object)
         })?;
         (200, changed)
     };
-    Ok(respond::json(code, &shape.object(resource, &object, core.registry.clock.now())))
+    let answer = respond::json(code, &shape.object(resource, &object, core.registry.clock.now()));
+    Ok(decoding::warn(answer, &warnings))
 }
 
 /// A parsed patch of any type.
@@ -126,12 +132,12 @@ pub(crate) fn delete_collection(
 impl Patch {
     pub(crate) fn parse(core: &Core, call: &Call) -> Result<Self, Status> {
         Ok(match call.content_type() {
-            "application/json-patch+json" => Self::Json(call.any_json()?),
-            "application/merge-patch+json" => Self::Merge(call.any_json()?),
-            "application/strategic-merge-patch+json" => Self::Strategic(call.any_json()?),
+            "application/json-patch+json" => Self::Json(call.patch()?),
+            "application/merge-patch+json" => Self::Merge(call.patch()?),
+            "application/strategic-merge-patch+json" => Self::Strategic(call.patch()?),
             "application/apply-patch+yaml" => Self::Apply(apply::Request {
                 // JSON is YAML, and what clients send under this name is JSON.
-                object: call.any_json()?,
+                object: call.patch()?,
                 manager: call
                     .parameter("fieldManager")
                     .ok_or_else(|| Status::bad_request("fieldManager is required for apply patch"))?
@@ -143,22 +149,31 @@ impl Patch {
         })
     }
 
-    pub(crate) fn apply_to(&self, object: &mut Value) -> Result<(), Status> {
+    /// Changes an object, which stays one of its kind; answers what the client is to be warned of.
+    pub(crate) fn apply_to(&self, call: &Call, object: &mut Value) -> Result<Warnings, Status> {
         match self {
-            Self::Json(patch) => patch::json_patch(object, patch),
-            Self::Merge(patch) => {
-                patch::merge(object, patch);
-                Ok(())
+            Self::Json(patch) => patch::json_patch(object, patch)?,
+            Self::Merge(patch) => patch::merge(object, patch),
+            Self::Strategic(patch) => {
+                patch::strategic_merge(object, patch)?;
+                return decoding::patched(call, object, || decoding::go_text(patch));
             }
-            Self::Strategic(patch) => patch::strategic_merge(object, patch),
-            Self::Apply(request) => apply::apply(object, request),
+            Self::Apply(request) => {
+                decoding::applied(&request.object)?;
+                apply::apply(object, request)?;
+            }
         }
+        let shown = object.to_string();
+        decoding::patched(call, object, || shown.clone())
     }
 }
 
 /// Options come in the body, in the query, or both; the body wins.
 fn delete_options(call: &Call) -> Result<DeleteOptions, Status> {
-    let body = if call.body.is_empty() { Value::Null } else { call.json()? };
+    let body = match call.body.is_empty() {
+        true => Value::Null,
+        false => decoding::body(call, "meta.k8s.io/v1", "DeleteOptions")?.0,
+    };
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let grace_period = match &body["gracePeriodSeconds"] {
         Value::Null => call

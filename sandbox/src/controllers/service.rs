@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn addresses_are_free_inside_the_range_and_follow_the_name() {
         let range = Ipv4Addr::new(127, 1, 2, 0)..=Ipv4Addr::new(127, 1, 2, 4);
-        let config = Config { service_ips: range, node_ports: 30_000..=30_001 };
+        let config = Config { node_ports: 30_000..=30_001, ..Config::new(range) };
         let mut taken = BTreeSet::new();
         let key = Key::new("default", "queue");
         let first = free_ip(&config, &key, &taken).unwrap();

@@ -28,7 +28,7 @@ for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
 
 /// A running guard. When it is dropped, the groups that are listed are killed.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     child: Child,
     list: Mutex<ChildStdin>,
 }
@@ -37,7 +37,7 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Starts the guard in a process group of its own, so that Ctrl-C at a terminal does not reach it.
-    pub(super) fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let mut child = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "sandbox-guard"])
             .stdin(Stdio::piped())
@@ -50,12 +50,12 @@ impl Guard {
     }
 
     /// Lists a process group.
-    pub(super) fn add(&self, group: Pid) {
+    pub(crate) fn add(&self, group: Pid) {
         self.tell('+', group);
     }
 
     /// Takes a process group off the list, because it has ended.
-    pub(super) fn remove(&self, group: Pid) {
+    pub(crate) fn remove(&self, group: Pid) {
         self.tell('-', group);
     }
 
@@ -68,7 +68,7 @@ impl Guard {
     }
 
     /// Waits until the guard has ended, which it does once its input is closed.
-    pub(super) fn close(self) {
+    pub(crate) fn close(self) {
         let Self { mut child, list } = self;
         drop(list);
         // There is nothing to be done about a guard that cannot be waited for.

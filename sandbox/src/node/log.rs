@@ -4,6 +4,7 @@
 //! earlier one of that name, and a new one begins. Of each container the newest run and the one before are kept; of
 //! deleted pods, those of the last few.
 
+use crate::apiserver::LogFiles;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -105,6 +106,17 @@ async fn rotate(path: &Path) -> io::Result<File> {
     older.push(".1");
     tokio::fs::rename(path, older).await?;
     File::create(path).await
+}
+
+/// Where the logs are, for those who read them.
+#[derive(Clone, Debug)]
+pub(super) struct LogFolder(pub(super) PathBuf);
+
+impl LogFiles for LogFolder {
+    fn files(&self, namespace: &str, pod: &str, container: &str, run: u64) -> Vec<PathBuf> {
+        let folder = self.0.join(folder_of(namespace, pod)).join(container);
+        [format!("{run}.log.1"), format!("{run}.log")].map(|name| folder.join(name)).to_vec()
+    }
 }
 
 /// The name of a pod's folder.

@@ -13,7 +13,7 @@ use tokio::net::unix::pipe;
 
 /// A running process. Dropping it kills its whole group.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     child: tokio::process::Child,
     group: Pid,
     guard: Arc<Guard>,
@@ -22,18 +22,18 @@ pub(super) struct Process {
 
 /// How a process ended, in the terms of a container runtime.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Exit {
+pub(crate) struct Exit {
     /// The exit code; 128 and the signal's number for a process that a signal ended.
-    pub(super) code: i32,
+    pub(crate) code: i32,
     /// The signal that ended it.
-    pub(super) signal: Option<i32>,
+    pub(crate) signal: Option<i32>,
 }
 
 // === impl Process ===
 
 impl Process {
     /// Starts a program with this environment and no other, and answers what it will write.
-    pub(super) fn start(
+    pub(crate) fn start(
         program: &Path,
         args: &[String],
         env: &BTreeMap<String, String>,
@@ -63,19 +63,19 @@ impl Process {
     }
 
     /// The number of the process and of its group.
-    pub(super) fn id(&self) -> i32 {
+    pub(crate) fn id(&self) -> i32 {
         self.group.as_raw_nonzero().get()
     }
 
     /// Waits for its end. What else is left of its group is killed then. Safe to cancel and call again.
-    pub(super) async fn wait(&mut self) -> io::Result<Exit> {
+    pub(crate) async fn wait(&mut self) -> io::Result<Exit> {
         let status = self.child.wait().await?;
         self.end_group();
         Ok(Exit::from(status))
     }
 
     /// Sends SIGTERM to the process alone, as a container runtime does: the others are its own concern.
-    pub(super) fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         if !self.ended {
             // It may have ended just now.
             let _ = rustix::process::kill_process(self.group, Signal::TERM);
@@ -83,7 +83,7 @@ impl Process {
     }
 
     /// Sends SIGKILL to the whole group.
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         if !self.ended {
             // It may have ended just now.
             let _ = rustix::process::kill_process_group(self.group, Signal::KILL);

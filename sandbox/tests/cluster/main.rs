@@ -4,8 +4,10 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as the tests do")]
 
+mod autoscaler;
 mod deployments;
 mod ending;
+mod metrics_api;
 mod pods;
 mod services;
 mod shop;

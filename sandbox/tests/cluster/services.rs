@@ -50,13 +50,17 @@ async fn connections_go_in_turn_to_those_that_are_ready() {
 
     let mut ips: Vec<_> = pods.iter().map(|pod| text(&pod["status"]["podIP"])).collect();
     ips.sort();
-    assert_eq!(cluster.ready_endpoints("web"), ips);
+    eventually("both endpoints", || async { cluster.ready_endpoints("web") }, |ready| *ready == ips).await;
     get(address(&pods[0]), "/unready").await.unwrap();
     let one = |ready: &Vec<String>| ready.len() == 1;
     eventually("one endpoint", || async { cluster.ready_endpoints("web") }, one).await;
-    assert_eq!(answering(inside).await, BTreeSet::from([name(&pods[1])]));
-    let endpoints = cluster.api.objects().get("v1", "Endpoints", "default", "web").unwrap();
-    assert_eq!(endpoints["subsets"][0]["notReadyAddresses"][0]["ip"], pods[0]["status"]["podIP"]);
+    let other = BTreeSet::from([name(&pods[1])]);
+    eventually("the other alone", || answering(inside), |found| *found == other).await;
+    let endpoints = || async { cluster.api.objects().get("v1", "Endpoints", "default", "web").unwrap() };
+    let tells = |endpoints: &Value| {
+        endpoints["subsets"][0]["notReadyAddresses"][0]["ip"] == pods[0]["status"]["podIP"]
+    };
+    eventually("an address that is not ready", endpoints, tells).await;
     get(address(&pods[0]), "/ready").await.unwrap();
     eventually("both again", || answering(inside), |found| *found == names).await;
     cluster.end().await;
@@ -71,7 +75,7 @@ async fn a_service_has_the_same_address_when_it_is_made_anew() {
     eventually("a listener", listens, |listens| *listens).await;
     cluster.delete(&format!("{SERVICES}/web")).await;
     eventually("no listener", listens, |listens| !listens).await;
-    assert_eq!(cluster.ready_endpoints("web"), Vec::<String>::new());
+    eventually("no endpoints", || async { cluster.ready_endpoints("web") }, Vec::is_empty).await;
     cluster.create(SERVICES, &service(0)).await;
     assert_eq!(cluster_address(&cluster).await, first);
     cluster.end().await;

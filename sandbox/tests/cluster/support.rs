@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How long anything may take before a test gives up; a bound, not an expectation.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A running cluster. End it with [`Cluster::end`].
 pub(crate) struct Cluster {
@@ -46,7 +46,7 @@ impl Cluster {
             ..node::Config::new(images, &logs)
         };
         let node = Node::build(&api, config).unwrap();
-        let controllers = Controllers::build(&api, controllers::Config::new(node.service_ips()));
+        let controllers = Controllers::build(&api, controllers::Config::new(node.service_ips())).unwrap();
         let stop = CancellationToken::new();
         let identity = api.cluster_ca().client("admin", &["system:masters"]).unwrap();
         Self {
@@ -130,6 +130,13 @@ impl Cluster {
         events.iter().map(|event| text(&event["reason"])).collect()
     }
 
+    /// Waits until there are events about an object with all of these reasons.
+    pub(crate) async fn events(&self, name: &str, expected: &[&str]) {
+        let all =
+            |reasons: &Vec<String>| expected.iter().all(|expected| reasons.iter().any(|r| r == expected));
+        eventually(&format!("{expected:?}"), || async { self.event_reasons(name) }, all).await;
+    }
+
     /// The addresses of the endpoints of a Service that are ready.
     pub(crate) fn ready_endpoints(&self, service: &str) -> Vec<String> {
         let slices = self.api.objects().list("discovery.k8s.io/v1", "EndpointSlice");
@@ -175,15 +182,17 @@ pub(crate) fn pod(name: &str) -> Value {
     })
 }
 
+/// One failure of a probe counts at once, and only an answer is a failure: on a busy machine answers are late.
 fn pod_spec() -> Value {
+    let probe = |path: &str, port: Value| json!({"httpGet": {"path": path, "port": port}, "periodSeconds": 1, "timeoutSeconds": 300, "failureThreshold": 1});
     json!({
         "terminationGracePeriodSeconds": 20,
         "containers": [{
             "name": "web",
             "image": "page-server:1",
             "ports": [{"name": "http", "containerPort": 8080}],
-            "readinessProbe": {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 1, "failureThreshold": 1},
-            "livenessProbe": {"httpGet": {"path": "/livez", "port": 8080}, "periodSeconds": 1, "failureThreshold": 1},
+            "readinessProbe": probe("/health", json!("http")),
+            "livenessProbe": probe("/livez", json!(8080)),
         }],
     })
 }

@@ -1,74 +1,86 @@
-//! kubectl itself against the sandbox, as a transcript.
+//! kubectl itself against the sandbox, as transcripts.
 //!
-//! `kubectl/transcript.txt` holds commands (`$ ...`) and what they printed. `BLESS=1 cargo test -p sandbox` writes it anew.
-//! Without kubectl on PATH the test says so and passes, unless `CI` is set.
+//! A session `kubectl/NAME.golden` holds commands for a shell (`$ ...`, going on in lines that begin with `> `) and what
+//! they printed, in order, standard error after standard output. Where versions of kubectl differ, `~ 1.27 1.28` begins
+//! what these printed; what stands before is of all others.
+//!
+//! A version is compared with its own recording; of one that has none, only the start is tried, and the test says so.
+//!
+//! `SANDBOX_KUBECTL` lists the kubectls to run, separated by `:`; without it, the one on PATH. Without any, the tests say
+//! so and pass, unless `REQUIRE_KUBECTL` is set. `UPDATE_GOLDEN=1` writes down what the listed kubectls print.
 
-use sandbox::apiserver::{ApiServer, Config};
-use sandbox::clock::{Clock, rfc3339};
-use std::io::ErrorKind;
+mod golden;
+mod run;
+
+use golden::{Golden, Variant};
+use run::{World, kubectls};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+/// The kubectls that the sessions are recordings of, 1.N. What another one prints is not known, and not compared.
+const RECORDED_MINORS: std::ops::RangeInclusive<u32> = 27..=33;
+
+/// The sessions that want nothing but an API server.
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_print_what_they_print_against_a_cluster() {
-    // Time stands still, so that every age is 0s.
-    let now = jiff::Timestamp::now();
-    let cluster =
-        ApiServer::start(Config { clock: Clock::from_fn(move || now), ..Config::default() }).await.unwrap();
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kubectl-{}", std::process::id()));
-    std::fs::create_dir_all(&home).unwrap();
-    let kubeconfig = home.join("config");
-    std::fs::write(&kubeconfig, cluster.kubeconfig_for("admin", &["system:masters"]).unwrap()).unwrap();
-
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/served/kubectl");
-    let golden = folder.join("transcript.txt");
-    let expected = std::fs::read_to_string(&golden).unwrap();
-    let commands: Vec<String> =
-        expected.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect();
-    let run_home = home.clone();
-    let found = tokio::task::spawn_blocking(move || {
-        let mut transcript = String::new();
-        for command in &commands {
-            let output = run(command, &run_home, &kubeconfig, &folder)?;
-            transcript.push_str(&format!("$ {command}\n{output}"));
-        }
-        Some(transcript)
-    });
-    let found = found.await.unwrap();
-    std::fs::remove_dir_all(&home).unwrap();
-    let Some(found) = found else {
-        assert!(std::env::var_os("CI").is_none(), "kubectl is not on PATH");
-        println!("skipped: kubectl is not on PATH");
-        return;
-    };
-    let local = now.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string();
-    let found = found.replace(&cluster.url(), "SERVER").replace(&rfc3339(now), "NOW").replace(&local, "NOW");
-    if std::env::var_os("BLESS").is_some() {
-        std::fs::write(&golden, &found).unwrap();
+async fn sessions_with_an_api_server() {
+    for name in ["objects", "apply", "mistakes", "discovery", "autoscaler"] {
+        session(name, false).await;
     }
-    assert_eq!(found, std::fs::read_to_string(&golden).unwrap());
-    cluster.shutdown().await;
 }
 
-/// Standard output and error of one command line; `None` if kubectl does not exist.
-fn run(command: &str, home: &Path, kubeconfig: &PathBuf, folder: &Path) -> Option<String> {
-    let words = command.split(' ').map(|word| word.trim_matches('\''));
-    let mut words = words.skip_while(|word| *word == "kubectl");
-    let output = Command::new("kubectl")
-        .args(words.by_ref())
-        .env("HOME", home)
-        .env("KUBECONFIG", kubeconfig)
-        .env("TZ", "UTC")
-        .current_dir(folder)
-        .output();
-    match output {
-        Ok(output) => {
-            let lines = [output.stdout, output.stderr].concat();
-            let text = String::from_utf8_lossy(&lines).into_owned();
-            // Trailing blanks in a golden file get lost too easily.
-            Some(text.lines().map(|line| format!("{}\n", line.trim_end())).collect())
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => panic!("{command}: {error}"),
+/// The sessions in which pods run.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_with_a_whole_cluster() {
+    session("cluster", true).await;
+}
+
+async fn session(name: &str, whole: bool) {
+    let kubectls = kubectls();
+    if kubectls.is_empty() {
+        assert!(std::env::var_os("REQUIRE_KUBECTL").is_none(), "kubectl is required and not on PATH");
+        eprintln!("skipped: kubectl is not on PATH");
+        return;
     }
+    let path = folder().join(format!("{name}.golden"));
+    let golden = Golden::parse(&std::fs::read_to_string(&path).unwrap());
+    let commands: Vec<String> = golden.steps.iter().map(|step| step.command.clone()).collect();
+    let runs: Vec<_> = kubectls
+        .iter()
+        .map(|kubectl| tokio::spawn(run_all(whole, kubectl.clone(), commands.clone())))
+        .collect();
+    let mut variants = Vec::new();
+    for run in runs {
+        variants.extend(run.await.unwrap());
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, golden.with(&variants).to_text()).unwrap();
+        return;
+    }
+    for Variant { version, outputs } in &variants {
+        for (step, output) in golden.steps.iter().zip(outputs) {
+            assert_eq!(output, step.expected(version), "{name}, kubectl {version}: {}", step.command);
+        }
+    }
+}
+
+/// What one kubectl prints; `None` if there is no recording of its version. Its start is tried in any case.
+async fn run_all(whole: bool, kubectl: PathBuf, commands: Vec<String>) -> Option<Variant> {
+    let world = World::start(whole, &kubectl).await;
+    let version = world.version().await;
+    let minor = version.split('.').next_back().and_then(|minor| minor.parse::<u32>().ok());
+    let mut outputs = Vec::new();
+    let is_recorded = minor.is_some_and(|minor| RECORDED_MINORS.contains(&minor));
+    if is_recorded {
+        for command in &commands {
+            outputs.push(world.run(command).await);
+        }
+    } else {
+        let (first, last) = (RECORDED_MINORS.start(), RECORDED_MINORS.end());
+        eprintln!("skipped: {} is {version}; the recordings are of 1.{first} to 1.{last}", kubectl.display());
+    }
+    world.end().await;
+    is_recorded.then_some(Variant { version, outputs })
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/served/kubectl")
 }

@@ -156,7 +156,8 @@ async fn scale_writes_the_replicas() {
     cluster
         .objects()
         .create(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
-            "spec": {"selector": {"matchLabels": {"app": "d"}}, "template": {"metadata": {"labels": {"app": "d"}}}}}))
+            "spec": {"selector": {"matchLabels": {"app": "d"}}, "template": {
+                "metadata": {"labels": {"app": "d"}}, "spec": {"containers": [{"name": "c"}]}}}}))
         .unwrap();
     let path = "/apis/apps/v1/namespaces/default/deployments/d/scale";
     let (code, mut scale) = get(&client, path).await;

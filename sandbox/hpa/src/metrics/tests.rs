@@ -9,7 +9,13 @@ fn hpa(metric: Value) -> HorizontalPodAutoscaler {
     .unwrap()
 }
 
-fn request_of(metric: Value, selector: &str) -> Result<MetricRequest, String> {
+/// The request of a metric, which is given a target if it has none.
+fn request_of(mut metric: Value, selector: &str) -> Result<MetricRequest, String> {
+    for source in ["object", "external", "resource", "containerResource"] {
+        if let Some(source) = metric.get_mut(source).and_then(Value::as_object_mut) {
+            source.entry("target").or_insert(json!({"type": "AverageValue", "averageValue": "1"}));
+        }
+    }
     requests(&hpa(metric), &selector.parse().unwrap(), &Discovery::default()).remove(0)
 }
 
@@ -110,6 +116,18 @@ fn refuses_what_cannot_be_asked() {
         (
             pods(json!({"name": "m", "selector": {"matchExpressions": [{"key": "a", "operator": "Is"}]}})),
             "\"Is\" is no label selector operator",
+        ),
+        (
+            json!({"type": "Object", "object": {"describedObject": {"kind": "Pod", "name": "a"}, "metric": {"name": "m"}, "target": {"type": "Value", "averageValue": "1"}}}),
+            "the metric of type Object has no target of its kind",
+        ),
+        (
+            json!({"type": "External", "external": {"metric": {"name": "m"}, "target": {"type": "Value"}}}),
+            "the metric of type External has no target of its kind",
+        ),
+        (
+            json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization"}}}),
+            "the metric of type Resource has no target of its kind",
         ),
         (json!({"type": "Moon"}), "the metric of type \"Moon\" is of no known type"),
         (json!({"type": "Pods"}), "the metric of type \"Pods\""),

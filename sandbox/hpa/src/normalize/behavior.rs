@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Held, History, Limit, Normalized, Proposed};
+use super::{Held, History, Limit, Normalized, Proposed, whole};
 use crate::spec::{Behavior, ScalingPolicy, ScalingRules};
 use crate::time::Time;
 
@@ -113,13 +113,4 @@ fn down_limit(history: &History, current: i32, rules: &ScalingRules, now: Time) 
 
 fn policies(rules: &ScalingRules) -> &[ScalingPolicy] {
     rules.policies.as_deref().unwrap_or_default()
-}
-
-/// Go's `int32(number)` on amd64, of a whole number: what fits none is the smallest one.
-fn whole(number: f64) -> i32 {
-    if (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number) {
-        #[expect(clippy::cast_possible_truncation, reason = "in range")]
-        return number as i32;
-    }
-    i32::MIN
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Held, History, Limit, Normalized, Proposed};
+use super::{Held, History, Limit, Normalized, Proposed, whole};
 use crate::time::Time;
 
 /// However few replicas there are, so many may be had at once.
-const SCALE_UP_LIMIT_MINIMUM: i32 = 4;
+const SCALE_UP_LIMIT_MINIMUM: f64 = 4.0;
 /// So many times the replicas may be had at once.
-const SCALE_UP_LIMIT_FACTOR: i32 = 2;
+const SCALE_UP_LIMIT_FACTOR: f64 = 2.0;
 
 /// Applies the most of what was asked for within `window`, an entry of exactly that age included; then the
 /// bounds of the spec and twice the current count, or 4.
@@ -25,7 +25,7 @@ pub fn without_behavior(
     history.recommend(desired, now, |at| at < cutoff);
     let held = (stable != desired).then_some(Held::Down);
 
-    let up_limit = current.saturating_mul(SCALE_UP_LIMIT_FACTOR).max(SCALE_UP_LIMIT_MINIMUM);
+    let up_limit = whole((f64::from(current) * SCALE_UP_LIMIT_FACTOR).max(SCALE_UP_LIMIT_MINIMUM));
     let (most, limit) = if max > up_limit { (up_limit, Limit::Up) } else { (max, Limit::Max) };
     // The minimum goes first, should the two contradict each other.
     if stable < min {

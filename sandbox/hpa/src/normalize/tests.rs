@@ -54,10 +54,11 @@ fn fixed_rules() {
     check(&[], P { max: 5, ..proposed(3, 9) }, (5, "ReadyForNewScale", "TooManyReplicas"));
     check(&[], P { min: 2, ..proposed(3, 1) }, (2, "ReadyForNewScale", "TooFewReplicas"));
     check(&[], P { min: 2, max: 8, ..proposed(3, 0) }, (2, "ReadyForNewScale", "TooFewReplicas"));
+    // Twice as many as fit are, in Go, the smallest number; seen to be written by a real controller.
     check(
         &[],
         P { max: i32::MAX, ..proposed(i32::MAX - 1, i32::MAX) },
-        (i32::MAX, "ReadyForNewScale", "DesiredWithinRange"),
+        (i32::MIN, "ReadyForNewScale", "ScaleUpLimit"),
     );
 }
 

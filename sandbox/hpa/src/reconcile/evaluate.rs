@@ -28,8 +28,8 @@ pub(super) struct MetricProposal {
 
 /// Takes the largest proposal. A metric that failed may have asked for more: so what is left may raise the
 /// count or leave it, and not lower it.
-pub(super) fn evaluate(inputs: &Inputs<'_>, scale: &Scale) -> Evaluation {
-    let pods = match selected(inputs, scale) {
+pub(super) fn evaluate(inputs: &Inputs<'_>, scale: &Scale, selector: Option<&Selector>) -> Evaluation {
+    let pods = match selected(inputs, selector) {
         Ok(pods) => pods,
         Err(evaluation) => return *evaluation,
     };
@@ -88,8 +88,8 @@ fn valid(best: &MetricProposal) -> Verdict {
     Verdict::holds(SCALING_ACTIVE, "ValidMetricFound", message)
 }
 
-/// The pods that the scale's selector matches, if it can be used and they are this HPA's alone.
-fn selected<'a>(inputs: &Inputs<'a>, scale: &Scale) -> Result<Vec<&'a Pod>, Box<Evaluation>> {
+/// The pods that the scale's selector matches, if there is one and they are this HPA's alone.
+fn selected<'a>(inputs: &Inputs<'a>, selector: Option<&Selector>) -> Result<Vec<&'a Pod>, Box<Evaluation>> {
     let refused = |event, reason, message: String, error: String| {
         Box::new(Evaluation {
             proposal: None,
@@ -99,31 +99,18 @@ fn selected<'a>(inputs: &Inputs<'a>, scale: &Scale) -> Result<Vec<&'a Pod>, Box<
             error: Some(error),
         })
     };
-    if scale.selector.is_empty() {
+    let Some(selector) = selector else {
         let message = "the scale of the target has no selector".to_owned();
-        return Err(refused(
-            "SelectorRequired",
-            "InvalidSelector",
-            message,
-            "a selector is required".to_owned(),
-        ));
-    }
-    let selector: Selector = match scale.selector.parse() {
-        Ok(selector) => selector,
-        Err(error) => {
-            let error = format!("the selector of the target's scale cannot be read: {error}");
-            return Err(refused("InvalidSelector", "InvalidSelector", error.clone(), error));
-        }
+        let error = "a selector is required".to_owned();
+        return Err(refused("SelectorRequired", "InvalidSelector", message, error));
     };
     let pods: Vec<_> = inputs.pods.iter().filter(|pod| selector.matches(&pod.metadata.labels)).collect();
-    let is_rival =
-        |candidate: &&super::Rival| pods.iter().any(|pod| candidate.selector.matches(&pod.metadata.labels));
-    let rivals: Vec<_> = inputs.rivals.iter().filter(is_rival).map(|rival| rival.name.as_str()).collect();
+    let rivals = super::rivals_for(selector, inputs.pods, inputs.rivals);
     if !rivals.is_empty() {
         let own = &inputs.hpa.metadata;
         let error = format!(
             "pods that {} selects are controlled by several HPAs of namespace {}: {}, {}",
-            scale.selector,
+            selector,
             own.namespace,
             own.name,
             rivals.join(", ")

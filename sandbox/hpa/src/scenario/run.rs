@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Controller, Expect, Scenario, Step, World};
 use crate::metrics::{Discovery, Samples, requests};
 use crate::normalize::History;
-use crate::reconcile::{Config, Inputs, Outcome, Rival, needs_metrics, reconcile};
+use crate::reconcile::{Config, Inputs, Outcome, Rival, needs_metrics, reconcile, rivals_for};
 use crate::selector::Selector;
 use crate::spec::{HorizontalPodAutoscaler, MetricStatus, MetricValueStatus, ObjectReference, Spec, Status};
 use crate::time::Time;
@@ -161,8 +161,12 @@ impl Play {
 
     /// The requests that the controller makes, and what it reads in the answers.
     fn metrics(&self) -> (Vec<String>, Vec<Result<Samples, String>>) {
-        let selector = self.world.scale.selector.parse();
-        let Some(selector) = selector.ok().filter(|_| needs_metrics(&self.hpa, &self.world.scale)) else {
+        let selector = Selector::of_scale(&self.world.scale.selector).ok().flatten();
+        let is_read = |selector: &Selector| {
+            needs_metrics(&self.hpa, &self.world.scale)
+                && rivals_for(selector, &self.world.pods(), &self.rivals).is_empty()
+        };
+        let Some(selector) = selector.filter(is_read) else {
             return (Vec::new(), Vec::new());
         };
         let mut made = Vec::new();

@@ -47,6 +47,9 @@ pub(super) fn columns(resource: &Resource) -> &'static [Column] {
         ("apiregistration.k8s.io", "apiservices") => API_SERVICE,
         ("coordination.k8s.io", "leases") => LEASE,
         ("discovery.k8s.io", "endpointslices") => ENDPOINT_SLICE,
+        ("networking.k8s.io", "networkpolicies") => NETWORK_POLICY,
+        ("policy", "poddisruptionbudgets") => DISRUPTION_BUDGET,
+        ("scheduling.k8s.io", "priorityclasses") => PRIORITY_CLASS,
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => BINDING,
         ("rbac.authorization.k8s.io", _) => ROLE,
         _ => &[NAME, AGE],
@@ -200,6 +203,30 @@ static ENDPOINT_SLICE: &[Column] = &[
     AGE,
 ];
 
+static NETWORK_POLICY: &[Column] =
+    &[NAME, text("Pod-Selector", |o, _| labels(&o["spec"]["podSelector"]["matchLabels"])), AGE];
+
+static DISRUPTION_BUDGET: &[Column] = &[
+    NAME,
+    text("Min Available", |o, _| or_not_applicable(&o["spec"]["minAvailable"])),
+    text("Max Unavailable", |o, _| or_not_applicable(&o["spec"]["maxUnavailable"])),
+    integer("Allowed Disruptions", |o, _| count(o, "disruptionsAllowed").into()),
+    AGE,
+];
+
+static PRIORITY_CLASS: &[Column] = &[
+    NAME,
+    integer("Value", |o, _| o["value"].as_i64().unwrap_or(0).into()),
+    Column {
+        name: "Global-Default",
+        kind: "boolean",
+        priority: 0,
+        cell: |o, _| (o["globalDefault"] == true).into(),
+    },
+    AGE,
+    text("PreemptionPolicy", |o, _| o["preemptionPolicy"].clone()),
+];
+
 static BINDING: &[Column] = &[
     NAME,
     text("Role", |o, _| format!("{}/{}", bare(&o["roleRef"]["kind"]), bare(&o["roleRef"]["name"])).into()),
@@ -287,6 +314,15 @@ fn or_none(value: &Value) -> Value {
     }
 }
 
+/// A number or a percentage.
+fn or_not_applicable(value: &Value) -> Value {
+    match value {
+        Value::Null => "N/A".into(),
+        Value::String(text) => text.as_str().into(),
+        number => number.to_string().into(),
+    }
+}
+
 fn count(object: &Value, field: &str) -> u64 {
     object["status"][field].as_u64().unwrap_or(0)
 }
@@ -370,6 +406,24 @@ mod tests {
                 {"port": 80, "nodePort": 32000, "protocol": "TCP"}]}}),
             &["a", "NodePort", "<none>", "<none>", "80:32000/TCP", "10s"],
         );
-        check("policy", "poddisruptionbudgets", json!({"metadata": metadata}), &["a", "10s"]);
+        check(
+            "policy",
+            "poddisruptionbudgets",
+            json!({"metadata": metadata, "spec": {"maxUnavailable": 1}}),
+            &["a", "N/A", "1", "0", "10s"],
+        );
+        check(
+            "networking.k8s.io",
+            "networkpolicies",
+            json!({"metadata": metadata, "spec": {"podSelector": {"matchLabels": {"app": "b"}}}}),
+            &["a", "app=b", "10s"],
+        );
+        check(
+            "scheduling.k8s.io",
+            "priorityclasses",
+            json!({"metadata": metadata, "value": 7, "preemptionPolicy": "Never"}),
+            &["a", "7", "false", "10s", "Never"],
+        );
+        check("", "limitranges", json!({"metadata": metadata}), &["a", "10s"]);
     }
 }
