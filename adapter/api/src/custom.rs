@@ -152,8 +152,7 @@ impl Api for CustomMetrics {
                 self.together(request, Whole::namespace(name), &pods, metric, now)
             }
             Route::Node { name, metric } => {
-                let mut pods = self.shared.reader.all_pods();
-                pods.retain(|pod| pod.node.as_deref() == Some(name));
+                let pods = self.shared.reader.all_pods(|pod| pod.node.as_deref() == Some(name));
                 self.together(request, Whole::node(name), &pods, metric, now)
             }
             Route::Owner { namespace, resource, name, metric } => {

@@ -46,10 +46,10 @@ impl Reader {
         self.registry.pods().get(namespace)?.get(name).cloned()
     }
 
-    /// Every pod of every namespace, in no order.
-    #[must_use]
-    pub fn all_pods(&self) -> Vec<Arc<Pod>> {
-        self.registry.pods().values().flat_map(|names| names.values().cloned()).collect()
+    /// The pods of all namespaces that `wanted` picks, in no order. As with [`pods`](Self::pods) it only looks.
+    pub fn all_pods(&self, wanted: impl Fn(&Pod) -> bool) -> Vec<Arc<Pod>> {
+        let pods = self.registry.pods();
+        pods.values().flat_map(|names| names.values()).filter(|pod| wanted(pod)).cloned().collect()
     }
 
     /// The shapes of all pages that are held, in no order.
@@ -80,7 +80,7 @@ impl Reader {
             heap_bytes: layouts.iter().map(|layout| layout.heap_bytes()).sum(),
             ..Totals::default()
         };
-        for pod in self.all_pods() {
+        for pod in self.all_pods(|_| true) {
             totals.pods += 1;
             totals.targets += pod.targets().len();
             totals.heap_bytes +=

@@ -52,7 +52,7 @@ impl Catalog {
         let (custom, external) = (BTreeMap::new(), BTreeMap::new());
         let mut catalog = Self { set, layouts, is_settled, built: now, custom, external };
         let mut seen = HashSet::new();
-        for pod in reader.all_pods() {
+        for pod in reader.all_pods(|_| true) {
             for target in pod.targets() {
                 let Some(layout) = target.page(|page| Arc::clone(page.layout())) else { continue };
                 let labels = target_labels(&pod, target);

@@ -28,7 +28,7 @@ impl Source for StoreSource<'_> {
         });
         let pods = match namespace {
             Some(namespace) => self.reader.pods(namespace.value(), fits),
-            None => self.reader.all_pods().into_iter().filter(|pod| fits(pod)).collect(),
+            None => self.reader.all_pods(fits),
         };
         for pod in &pods {
             for target in pod.targets() {

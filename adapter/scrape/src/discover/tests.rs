@@ -144,7 +144,7 @@ async fn play(answers: Vec<Answer>) -> Stage {
 impl Stage {
     fn pods(&self) -> Vec<String> {
         let mut names: Vec<String> =
-            self.reader.all_pods().iter().map(|pod| pod.key.name.to_string()).collect();
+            self.reader.all_pods(|_| true).iter().map(|pod| pod.key.name.to_string()).collect();
         names.sort();
         names
     }
