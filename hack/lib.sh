@@ -6,6 +6,8 @@ readonly DEMO_NAMESPACE=default
 readonly API_GROUP=custom.metrics.k8s.io
 # Both versions: they are registered, checked and removed together.
 readonly API_SERVICES=("v1beta1.$API_GROUP" "v1beta2.$API_GROUP")
+# Registered by monitoring/components/external-metrics alone.
+readonly EXTERNAL_API_SERVICE=v1beta1.external.metrics.k8s.io
 readonly DEMO_LABEL=app.kubernetes.io/part-of=demo-shop
 readonly REGISTRATION_LABEL=app.kubernetes.io/component
 

@@ -40,7 +40,7 @@ struct Args {
     as_it_is: bool,
 
     /// What to install: a folder that kustomize renders
-    #[arg(long, value_name = "DIR", default_value = "monitoring/overlays/ha")]
+    #[arg(long, value_name = "DIR", default_value = "e2e")]
     kustomization: String,
 
     /// How long the tests that read while podgauge is disturbed go on, each

@@ -8,13 +8,12 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A Deployment of shops that each keep a queue to themselves and work nothing off, so that `messages` stays as it is.
-pub(crate) fn gauges(replicas: u32) -> Value {
-    deployment("gauge", replicas, &[("WORKER_ENABLED", "false")])
+pub(crate) fn gauges(name: &str, replicas: u32) -> Value {
+    deployment(name, replicas, &[("WORKER_ENABLED", "false")])
 }
 
-/// The queue and the store in one pod, `worker`s beside it, the Service between them, and the autoscaler of hpa.yaml's kind
-/// with windows that fit a test.
-pub(crate) fn scaled_shop(work: &str) -> Vec<Value> {
+/// The queue and the store in one pod, `worker`s beside it, the Service between them, and the workers' autoscaler.
+pub(crate) fn scaled_shop(work: &str, metric: &Value) -> Vec<Value> {
     vec![
         deployment("store", 1, &[("WORKER_ENABLED", "false"), ("QUEUE_LISTEN", "0.0.0.0:61613")]),
         json!({
@@ -31,17 +30,21 @@ pub(crate) fn scaled_shop(work: &str) -> Vec<Value> {
                 ("ACTIVEMQ_BROKER_URL", "stomp://store:61613"),
             ],
         ),
-        json!({
-            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "worker"},
-            "spec": {
-                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "worker"},
-                "minReplicas": 1, "maxReplicas": 4,
-                "metrics": [{"type": "Pods", "pods": {"metric": {"name": "messages"},
-                    "target": {"type": "AverageValue", "averageValue": "5"}}}],
-                "behavior": {"scaleDown": {"stabilizationWindowSeconds": 15}},
-            },
-        }),
+        autoscaler("worker", 4, metric),
     ]
+}
+
+/// An autoscaler of a Deployment, with a window that fits a test.
+pub(crate) fn autoscaler(name: &str, most: u32, metric: &Value) -> Value {
+    json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": 1, "maxReplicas": most,
+            "metrics": [metric],
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 15}},
+        },
+    })
 }
 
 fn deployment(name: &str, replicas: u32, environment: &[(&str, &str)]) -> Value {
@@ -76,7 +79,7 @@ fn deployment(name: &str, replicas: u32, environment: &[(&str, &str)]) -> Value 
 impl Cluster {
     /// Makes so many gauges and waits until podgauge answers for each of them.
     pub(crate) async fn make_gauges(&self, replicas: u32) -> Outcome {
-        self.apply(&gauges(replicas)).await?;
+        self.apply(&gauges("gauge", replicas)).await?;
         self.kubectl(&["rollout", "status", "deployment/gauge", "--timeout=120s"]).await?;
         self.values("messages", replicas as usize).await.map(drop)
     }
@@ -105,6 +108,23 @@ impl Cluster {
         let request = request.header("accept", "application/json").body(body)?;
         self.client.request_text(request).await?;
         Ok(())
+    }
+
+    /// Waits until an autoscaler has read its metric.
+    pub(crate) async fn autoscaler_is_active(&self, name: &str, patience: Duration) -> Outcome {
+        let namespace = &self.namespace;
+        let path = format!("/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/{name}");
+        let active = async || {
+            let hpa = self.get(&path).await?.json()?;
+            let conditions = hpa["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            Ok(conditions
+                .into_iter()
+                .find(|condition| condition["type"] == "ScalingActive")
+                .unwrap_or_default())
+        };
+        until("the autoscaler reads its metric", patience, active, |condition| condition["status"] == "True")
+            .await
+            .map(drop)
     }
 
     /// Waits until a Deployment wants a number of replicas that `done` holds for.

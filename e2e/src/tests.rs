@@ -4,6 +4,7 @@ mod absence;
 mod access;
 mod clients;
 mod disturbance;
+mod freshness;
 mod installation;
 mod scaling;
 mod values;
@@ -51,7 +52,14 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     test!("access", "viewers may read, others and nobody may not", access::access),
     test!("kubectl", "each kubectl reads through the aggregator", clients::kubectl),
-    test!("scaling", "the autoscaler follows `messages` up and down", scaling::up_and_down),
+    test!("scaling", "the autoscaler follows `messages` of its pods up and down", scaling::on_pods),
+    test!("scaling-object", "the same on the Service that stands for the queue", scaling::on_object),
+    test!("scaling-external", "the same on the namespace's external metric", scaling::on_external),
+    test!(
+        "freshness",
+        "how long changes take until the autoscaler scales, and how long reads",
+        freshness::figures
+    ),
     test!("churn", "pods that come and go are known at once, and none is left", values::churn),
     test!("replica-loss", "no read fails while replicas are killed", disturbance::replica_loss),
     test!("rolling-update", "no read fails while podgauge is replaced", disturbance::rolling_update),

@@ -1,30 +1,45 @@
-//! The stock autoscaler on `messages`.
+//! The stock autoscaler on `messages`: of each worker, of the Service that stands for the queue, and of the namespace.
 
 use crate::cluster::Cluster;
 use crate::shop::scaled_shop;
-use crate::wait::{ensure, until};
+use crate::wait::ensure;
 use crate::{Outcome, Settings};
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// The autoscaler looks every 15 s, at first after 15 s; this is many times that.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-pub(super) async fn up_and_down(cluster: &Cluster, _: &Settings) -> Outcome {
-    for object in scaled_shop("2s") {
+pub(super) async fn on_pods(cluster: &Cluster, _: &Settings) -> Outcome {
+    let pods = json!({"metric": {"name": "messages"}, "target": average("5")});
+    up_and_down(cluster, &json!({"type": "Pods", "pods": pods})).await
+}
+
+pub(super) async fn on_object(cluster: &Cluster, _: &Settings) -> Outcome {
+    let store = json!({"apiVersion": "v1", "kind": "Service", "name": "store"});
+    let object = json!({"describedObject": store, "metric": {"name": "messages"}, "target": average("15")});
+    up_and_down(cluster, &json!({"type": "Object", "object": object})).await
+}
+
+pub(super) async fn on_external(cluster: &Cluster, _: &Settings) -> Outcome {
+    // The sum over the namespace: the store and each worker tell the whole queue.
+    let external = json!({"metric": {"name": "messages"}, "target": average("30")});
+    up_and_down(cluster, &json!({"type": "External", "external": external})).await
+}
+
+fn average(each: &str) -> Value {
+    json!({"type": "AverageValue", "averageValue": each})
+}
+
+/// Orders, and sees the autoscaler add workers, and take them away once the queue is empty.
+async fn up_and_down(cluster: &Cluster, metric: &Value) -> Outcome {
+    for object in scaled_shop("2s", metric) {
         cluster.apply(&object).await?;
     }
     for name in ["store", "worker"] {
         cluster.kubectl(&["rollout", "status", &format!("deployment/{name}"), "--timeout=120s"]).await?;
     }
-    let path =
-        format!("/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers/worker", cluster.namespace);
-    let active = async || {
-        let hpa = cluster.get(&path).await?.json()?;
-        let conditions = hpa["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        Ok(conditions.into_iter().find(|condition| condition["type"] == "ScalingActive").unwrap_or_default())
-    };
-    until("the autoscaler reads its metric", PATIENCE, active, |condition| condition["status"] == "True")
-        .await?;
+    cluster.autoscaler_is_active("worker", PATIENCE).await?;
 
     let begun = Instant::now();
     cluster.order("services/store:8080", 60).await?;
