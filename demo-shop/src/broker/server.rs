@@ -4,33 +4,34 @@
 //! read from either, and one that does not read for [`Config::write_timeout`] is disconnected. With a directory, one
 //! thread takes what all connections have changed since it looked last and flushes it together.
 
+mod committer;
+mod connection;
+
 use super::Config;
 use super::core::Core;
 use super::journal::disk::{Directory, Disk};
-use super::journal::{Committed, Journal, RecoverError};
-use super::protocol::Handled;
+use super::journal::{Journal, RecoverError};
 use super::queue::SessionId;
-use super::staging::Staged;
 use crate::clock::Clock;
 use crate::dial::{Dialer, Stream};
 use crate::random::Random;
-use crate::stomp::connection::{PIECE, sleep_until_some};
-use crate::stomp::decode::{DecodeError, Decoder, Limits};
-use crate::stomp::heartbeat::Agreement;
+use crate::stomp::connection::PIECE;
 use crate::stomp::{Command, Frame};
 use bytes::BytesMut;
-use std::collections::{HashMap, VecDeque};
+use committer::EndsCommitting;
+use connection::{Incoming, Reason};
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::io::duplex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
@@ -85,21 +86,6 @@ struct Shared {
     /// The thread that writes to the disk ends when nothing waits any more.
     stopping: bool,
 }
-
-/// What a client sent and what was not handled yet.
-struct Incoming {
-    decoder: Decoder,
-    frames: VecDeque<Frame>,
-    /// What came after those frames is none.
-    malformed: Option<DecodeError>,
-}
-
-/// Frames that are handled before their replies are written.
-const BATCH: usize = 256;
-
-/// Bytes of command and headers that a client may send. Less than what clients take, because a delivered message
-/// has a few headers more.
-const HEAD_BYTES: usize = 8 << 10;
 
 // === impl Config ===
 
@@ -180,50 +166,6 @@ impl Broker {
         Self { shared, to_commit: Arc::default(), config: Arc::new(config), clock }
     }
 
-    /// Brings what is staged to the disk, group by group: what comes while one is being flushed makes up the next.
-    fn commit_until_stopped(&self, mut journal: Journal) {
-        let mut full = false;
-        while let Some(staged) = self.next_group() {
-            let ops: Vec<_> = staged.iter().map(Staged::op).collect();
-            let refused = match journal.commit(&ops) {
-                Ok(Committed::All) => None,
-                Ok(Committed::Refused(reason)) => Some(reason),
-                Err(reason) => {
-                    error!(%reason, "cannot write to the queue's directory; ending, to start anew from what is there");
-                    return;
-                }
-            };
-            match (&refused, full) {
-                (Some(reason), false) => warn!(%reason, "the queue's disk is full; new messages are refused"),
-                (None, true) if staged.iter().any(Staged::refusable) => {
-                    info!("the queue's disk has room again");
-                }
-                _ => {}
-            }
-            full = refused.is_some() || (full && !staged.iter().any(Staged::refusable));
-            let refused = refused.map(|reason| format!("the queue's disk is full: {reason}"));
-            let again = journal.tidy();
-            let mut shared = self.lock();
-            shared.core.finish(staged, refused.as_deref());
-            if !again.is_empty() {
-                shared.core.copy(&again);
-            }
-            shared.wake_others();
-        }
-    }
-
-    /// What waits for the disk, as soon as something does; none when nothing more will.
-    fn next_group(&self) -> Option<Vec<Staged>> {
-        let mut shared = self.lock();
-        while !shared.core.has_staged() {
-            if shared.stopping {
-                return None;
-            }
-            shared = self.to_commit.wait(shared).unwrap_or_else(PoisonError::into_inner);
-        }
-        Some(shared.core.take_staged())
-    }
-
     /// Dials the queue within this process, over a pipe in memory. The connections end with `stop`.
     pub fn dialer(&self, stop: &CancellationToken) -> Dialer {
         let (broker, stop) = (self.clone(), stop.clone());
@@ -250,13 +192,8 @@ impl Broker {
             shared.wakers.insert(id, Arc::clone(&wake));
             id
         };
-        let limits = Limits {
-            head_bytes: HEAD_BYTES,
-            headers: Limits::default().headers / 2,
-            body_bytes: self.config.max_frame_bytes,
-        };
         let served = tokio::select! {
-            served = self.exchange(id, stream, Incoming::new(limits), &wake) => served,
+            served = self.exchange(id, stream, Incoming::new(self.config.max_frame_bytes), &wake) => served,
             () = stop.cancelled() => Ok(()),
         };
         let mut shared = self.lock();
@@ -264,104 +201,6 @@ impl Broker {
         shared.core.close(id);
         self.wake_others(&mut shared);
         served
-    }
-
-    async fn exchange(
-        &self,
-        id: SessionId,
-        mut stream: impl Stream,
-        mut incoming: Incoming,
-        wake: &Notify,
-    ) -> Result<(), Reason> {
-        let opened = Instant::now();
-        let (mut last_sent, mut last_heard) = (opened, opened);
-        let mut bytes = BytesMut::with_capacity(PIECE);
-        loop {
-            let state = self.output(id, &mut bytes);
-            if !bytes.is_empty() {
-                self.write(&mut stream, &bytes).await?;
-                bytes.clear();
-                last_sent = Instant::now();
-                continue;
-            }
-            if state.closing {
-                // The peer may still be sending; a close with unread bytes would reset the connection and take the
-                // ERROR frame with it.
-                stream.shutdown().await?;
-                let drained = timeout(Duration::from_secs(1), drain(&mut stream)).await;
-                return drained.map_err(|_| Reason::Lingering)?.map_err(Reason::Io);
-            }
-            if !state.deaf && self.handle_buffered(id, &mut incoming) > 0 {
-                continue;
-            }
-            let reads = !state.deaf && incoming.has_room();
-            let beat = state.beats.send.map(|interval| last_sent + interval);
-            let give_up = match state.connected {
-                true => state.beats.give_up.filter(|_| reads).map(|silence| last_heard + silence),
-                false => Some(opened + self.config.connect_timeout),
-            };
-            tokio::select! {
-                read = stream.read_buf(incoming.decoder.buffer()), if reads => match read? {
-                    0 => return Ok(()),
-                    _ => last_heard = Instant::now(),
-                },
-                () = wake.notified() => {}
-                () = sleep_until_some(give_up) => return Err(Reason::Silent),
-                () = sleep_until_some(beat) => {
-                    self.write(&mut stream, b"\n").await?;
-                    last_sent = Instant::now();
-                }
-            }
-        }
-    }
-
-    /// Fills `bytes` with what is to be written next.
-    fn output(&self, id: SessionId, bytes: &mut BytesMut) -> State {
-        let mut shared = self.lock();
-        shared.core.output(id, PIECE, bytes);
-        // Messages of automatic acknowledgement are settled as they are written, which may free others.
-        self.wake_others(&mut shared);
-        let session = shared.core.sessions.get(&id);
-        session.map_or(State { closing: true, ..State::default() }, |session| State {
-            connected: session.connected,
-            deaf: session.deaf,
-            closing: session.closing,
-            beats: session.beats,
-        })
-    }
-
-    /// Handles whole frames that were read already; how many, an erroneous one included. 0 when there is none, or
-    /// when the next one has to wait.
-    fn handle_buffered(&self, id: SessionId, incoming: &mut Incoming) -> usize {
-        incoming.decode();
-        if incoming.is_empty() {
-            return 0;
-        }
-        let now = (self.clock)();
-        let mut shared = self.lock();
-        let mut count = 0;
-        while let Some(frame) = incoming.frames.front()
-            && shared.core.handle(id, frame, now) == Handled::Done
-        {
-            incoming.frames.pop_front();
-            count += 1;
-        }
-        if incoming.frames.is_empty()
-            && let Some(error) = incoming.malformed.take()
-        {
-            shared.core.refuse(id, &error.to_string(), None);
-            count += 1;
-        }
-        self.wake_others(&mut shared);
-        count
-    }
-
-    async fn write(&self, stream: &mut impl Stream, bytes: &[u8]) -> Result<(), Reason> {
-        let write = async {
-            stream.write_all(bytes).await?;
-            stream.flush().await
-        };
-        timeout(self.config.write_timeout, write).await.map_err(|_| Reason::NotReading)?.map_err(Reason::Io)
     }
 
     fn wake_others(&self, shared: &mut Shared) {
@@ -376,45 +215,6 @@ impl Broker {
     }
 }
 
-/// Tells the thread that writes to the disk to end, also when the task is dropped in the middle.
-struct EndsCommitting(Broker);
-
-// === impl EndsCommitting ===
-
-impl Drop for EndsCommitting {
-    fn drop(&mut self) {
-        self.0.lock().stopping = true;
-        self.0.to_commit.notify_all();
-    }
-}
-
-// === impl Incoming ===
-
-impl Incoming {
-    fn new(limits: Limits) -> Self {
-        Self { decoder: Decoder::new(limits), frames: VecDeque::new(), malformed: None }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.frames.is_empty() && self.malformed.is_none()
-    }
-
-    /// Whether more may be read: what cannot be handled now is not collected without end.
-    fn has_room(&mut self) -> bool {
-        self.is_empty() || self.decoder.buffer().len() < PIECE
-    }
-
-    fn decode(&mut self) {
-        while self.frames.len() < BATCH && self.malformed.is_none() {
-            match self.decoder.next_frame() {
-                Ok(Some(frame)) => self.frames.push_back(frame),
-                Ok(None) => break,
-                Err(error) => self.malformed = Some(error),
-            }
-        }
-    }
-}
-
 // === impl Shared ===
 
 impl Shared {
@@ -425,28 +225,6 @@ impl Shared {
             }
         }
     }
-}
-
-/// What a connection's task needs to know of its session.
-#[derive(Clone, Copy, Debug, Default)]
-struct State {
-    connected: bool,
-    deaf: bool,
-    closing: bool,
-    beats: Agreement,
-}
-
-/// Why a connection ended other than by the client's wish.
-#[derive(Debug, Error)]
-enum Reason {
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error("the client sent nothing for too long")]
-    Silent,
-    #[error("the client does not read")]
-    NotReading,
-    #[error("the client did not close")]
-    Lingering,
 }
 
 /// Serves connections until `stop`, then ends them.
@@ -486,12 +264,6 @@ async fn accept(broker: &Broker, listener: TcpListener, stop: &CancellationToken
     }
     connections.close();
     connections.wait().await;
-}
-
-async fn drain(stream: &mut impl Stream) -> io::Result<()> {
-    let mut scrap = [0; 4096];
-    while stream.read(&mut scrap).await? > 0 {}
-    Ok(())
 }
 
 /// Tells a client without waiting for it: a new connection's send buffer is empty, and takes what fits.
