@@ -34,9 +34,13 @@ fuzz: ## feed garbage to the parser for a minute (needs cargo-fuzz and a nightly
 demo_flags = $(if $(CLUSTER),--cluster=$(CLUSTER)) $(if $(ONCE),--once) $(if $(PACE),--pace=$(PACE)) $(if $(PORT),--port=$(PORT)) \
              $(if $(OUT),--out=$(OUT))
 
+# Always built together: other sets have other features of the same dependencies, and each would be built anew.
+PROGRAMS := -p sandbox -p podgauge -p demo-shop
+BUILT := $${CARGO_TARGET_DIR:-target}/debug
+
 demo: ## the whole loop on this machine; ONCE=1 ends with a verdict, PACE=1 real time, PORT=32001, OUT=folder, CLUSTER=current (cluster)
-	$(CARGO) build --locked -p sandbox -p podgauge -p demo-shop
-	@$${CARGO_TARGET_DIR:-target}/debug/sandbox demo $(demo_flags)
+	$(CARGO) build --locked $(PROGRAMS)
+	@$(BUILT)/sandbox demo $(demo_flags)
 
 image: ## build the container images; LOAD=kind|minikube|testbed puts them where the cluster sees them
 	hack/image
@@ -86,14 +90,14 @@ check-docs: ## rustdoc, warnings are errors
 COMMANDS := "check-config" "promql test"
 FLAGS := for command in "" $(COMMANDS); do \
 	  if [ -n "$$command" ]; then printf '\n\n\# podgauge %s\n\n' "$$command"; fi; \
-	  $(CARGO) run -q -p podgauge -- $$command --help; done
+	  $(BUILT)/podgauge $$command --help; done
 
 check-flags: ## docs/flags.txt is what --help prints, of podgauge and of its commands (fix: make fix-flags)
-	@$(CARGO) build -q -p podgauge
+	@$(CARGO) build -q --locked $(PROGRAMS)
 	@$(FLAGS) | diff docs/flags.txt - || { echo "fix with: make fix-flags"; exit 1; }
 
 fix-flags:
-	$(CARGO) build -q -p podgauge
+	$(CARGO) build -q $(PROGRAMS)
 	@$(FLAGS) > docs/flags.txt
 
 check-manifests: ## the manifests render, and the chart says the same (needs kubectl and Helm's engine; skipped with a word without)
