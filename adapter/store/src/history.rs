@@ -1,10 +1,10 @@
-//! A ring of earlier columns: some series' samples of the last few scrapes.
+//! A ring of columns: some series' samples of the last few scrapes.
 
 use std::collections::HashMap;
 
 use crate::{Layout, Sample, Timestamp};
 
-/// Earlier columns of some series: a ring that is allocated once.
+/// The newest columns of some series: a ring that is allocated once.
 #[derive(Debug)]
 pub(crate) struct History {
     width: usize,
@@ -24,7 +24,7 @@ pub(crate) struct History {
 
 impl History {
     pub(crate) fn new(width: usize, depth: usize) -> Self {
-        Self { width, depth: depth.max(2), values: Vec::new(), times: Vec::new(), taken: Vec::new(), next: 0 }
+        Self { width, depth: depth.max(1), values: Vec::new(), times: Vec::new(), taken: Vec::new(), next: 0 }
     }
 
     /// The most columns.
@@ -76,6 +76,19 @@ impl History {
 
     pub(crate) fn value(&self, column: usize, slot: usize) -> Option<f64> {
         self.values.get(column * self.width + slot).copied().filter(|value| !value.is_nan())
+    }
+
+    /// The newest sample of a slot, unless it is NaN.
+    pub(crate) fn newest(&self, slot: usize) -> Option<Sample> {
+        let column = (self.next + self.depth - 1) % self.depth;
+        let taken = *self.taken.get(column)?;
+        let value = self.value(column, slot)?;
+        Some(Sample { value, at: own_time(&self.times, column * self.width + slot, taken) })
+    }
+
+    /// Whether samples ever had times of their own.
+    pub(crate) fn has_times(&self) -> bool {
+        self.times.capacity() > 0
     }
 
     /// The samples of one slot with their columns, oldest first; a repeated own time counts once, with its first
@@ -148,6 +161,6 @@ fn identity(layout: &Layout, id: u32) -> Option<(&str, Vec<(&str, &str)>)> {
 }
 
 /// A sample's own time, if the page gave one and it is not later than the scrape.
-pub(crate) fn own_time(times: &[i64], index: usize, taken: Timestamp) -> Timestamp {
+fn own_time(times: &[i64], index: usize, taken: Timestamp) -> Timestamp {
     times.get(index).map_or(taken, |millis| Timestamp::from_millis(*millis).min(taken))
 }

@@ -110,8 +110,14 @@ struct SeriesEntry {
     /// Index into `Layout::names`.
     name: u32,
     labels: Range<u32>,
-    /// The series' place in a history column; `u32::MAX` if it needs none.
-    slot: u32,
+    slot: Slot,
+}
+
+/// Where the samples of a series are kept: its place in a column of those that need a window, or of the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    Windowed(u32),
+    Plain(u32),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -119,8 +125,6 @@ struct LabelEntry {
     name: Span,
     value: Span,
 }
-
-const NO_SLOT: u32 = u32::MAX;
 
 // === impl Layout ===
 
@@ -184,27 +188,37 @@ impl Layout {
             + size_of_val(&*self.members)
     }
 
-    /// How many series need a window: the width of a history column.
+    /// How many series need a window.
     pub(crate) fn windowed(&self) -> usize {
         self.windowed as usize
+    }
+
+    /// How many need none.
+    pub(crate) fn plain(&self) -> usize {
+        self.len() - self.windowed()
     }
 
     pub(crate) fn planned(&self) -> &Planned {
         &self.planned
     }
 
-    /// The place of a series in a history column.
-    pub(crate) fn slot(&self, id: u32) -> Option<usize> {
-        self.series
-            .get(id as usize)
-            .map(|entry| entry.slot)
-            .filter(|slot| *slot != NO_SLOT)
-            .map(|slot| slot as usize)
+    /// Where the samples of a series are kept.
+    pub(crate) fn slot(&self, id: u32) -> Option<Slot> {
+        self.series.get(id as usize).map(|entry| entry.slot)
     }
 
     /// The ids of the series that need a window, in the order of their slots.
     pub(crate) fn windowed_series(&self) -> impl Iterator<Item = u32> + Clone {
-        (0u32..).zip(&self.series).filter(|(_, entry)| entry.slot != NO_SLOT).map(|(id, _)| id)
+        self.series_where(|slot| matches!(slot, Slot::Windowed(_)))
+    }
+
+    /// The ids of those that need none, in the order of theirs.
+    pub(crate) fn plain_series(&self) -> impl Iterator<Item = u32> + Clone {
+        self.series_where(|slot| matches!(slot, Slot::Plain(_)))
+    }
+
+    fn series_where(&self, wanted: fn(Slot) -> bool) -> impl Iterator<Item = u32> + Clone {
+        (0u32..).zip(&self.series).filter(move |(_, entry)| wanted(entry.slot)).map(|(id, _)| id)
     }
 
     fn name_of<'a>(&'a self, entry: &'a NameEntry) -> Name<'a> {
@@ -325,7 +339,7 @@ impl LayoutBuilder {
         let mut series = Vec::with_capacity(self.series.len());
         for (id, (name, labels)) in (0u32..).zip(self.series) {
             let kind = self.names.get(name as usize).map_or(Kind::Gauge, |(_, kind)| *kind);
-            let slot = if kind.is_windowed() { windowed } else { NO_SLOT };
+            let slot = if kind.is_windowed() { Slot::Windowed(windowed) } else { Slot::Plain(id - windowed) };
             windowed += u32::from(kind.is_windowed());
             let name = rank.get(name as usize).copied().unwrap_or_default();
             if let Some(members) = by_name.get_mut(name as usize) {

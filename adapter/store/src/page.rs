@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     Layout, Timestamp,
-    history::{History, own_time, sources},
+    history::{History, sources},
     keep::{Kept, Plan},
+    layout::Slot,
     room::Cost,
 };
 
@@ -16,12 +17,11 @@ use crate::{
 #[derive(Debug)]
 pub struct Page {
     layout: Arc<Layout>,
-    /// The newest column, in page order.
-    newest: Vec<f64>,
-    /// When each sample of the newest column was taken, if the page says so; else empty.
-    newest_times: Vec<i64>,
     taken: Timestamp,
-    history: History,
+    /// Series that need a window: as many columns as that takes, the newest among them.
+    windowed: History,
+    /// All others: the newest column alone.
+    plain: History,
     /// Longer history, of the series that somebody asks it of.
     kept: Option<Kept>,
 }
@@ -74,9 +74,10 @@ impl Page {
         times: &[i64],
         taken: Timestamp,
     ) -> Self {
-        let history = History::new(layout.windowed(), depth);
+        let windowed = History::new(layout.windowed(), depth.max(2));
+        let plain = History::new(layout.plain(), 1);
         let kept = plan.map(|plan| Kept::new(plan, &layout));
-        let mut page = Self { layout, newest: Vec::new(), newest_times: Vec::new(), taken, history, kept };
+        let mut page = Self { layout, taken, windowed, plain, kept };
         page.record(values, times, taken);
         page
     }
@@ -84,14 +85,9 @@ impl Page {
     /// The next page of the same layout: nothing is allocated.
     pub(crate) fn record(&mut self, values: &[f64], times: &[i64], taken: Timestamp) {
         debug_assert_eq!(values.len(), self.layout.len());
-        self.newest.clear();
-        self.newest.extend_from_slice(values);
-        self.newest_times.clear();
-        if times.len() == values.len() {
-            self.newest_times.extend_from_slice(times);
-        }
         self.taken = taken;
-        self.history.push(self.layout.windowed_series(), values, times, taken);
+        self.windowed.push(self.layout.windowed_series(), values, times, taken);
+        self.plain.push(self.layout.plain_series(), values, times, taken);
         if let Some(kept) = &mut self.kept {
             kept.push(values, times, taken);
         }
@@ -109,9 +105,9 @@ impl Page {
     pub(crate) fn relayout(&mut self, layout: Arc<Layout>, values: &[f64], times: &[i64], taken: Timestamp) {
         let then = (&*self.layout, self.layout.windowed_series());
         let sources = sources(then, (&layout, layout.windowed_series()));
-        self.history = self.history.carried_over(self.history.depth(), &sources);
+        self.windowed = self.windowed.carried_over(self.windowed.depth(), &sources);
+        self.plain = History::new(layout.plain(), 1);
         self.layout = layout;
-        self.newest = Vec::with_capacity(values.len());
         self.record(values, times, taken);
     }
 
@@ -130,19 +126,31 @@ impl Page {
     /// The newest sample of a series, unless it is NaN.
     #[must_use]
     pub fn newest(&self, series: u32) -> Option<Sample> {
-        let value = *self.newest.get(series as usize)?;
-        let at = own_time(&self.newest_times, series as usize, self.taken);
-        (!value.is_nan()).then_some(Sample { value, at })
+        let (history, slot) = self.history(series)?;
+        history.newest(slot)
     }
 
     /// The samples of a series that are still known, oldest first: as many as somebody keeps, those of the window for what
     /// has one, or else the newest one.
     pub fn samples(&self, series: u32) -> impl Iterator<Item = Sample> + '_ {
         let kept = self.kept.as_ref().and_then(|kept| kept.history(series));
-        let longest = kept.or_else(|| Some((&self.history, self.layout.slot(series)?)));
-        let newest = if longest.is_none() { self.newest(series) } else { None };
-        let earlier = longest.into_iter().flat_map(|(history, slot)| history.samples(slot));
-        earlier.map(|(_, sample)| sample).chain(newest)
+        let longest = kept.or_else(|| self.history(series));
+        let samples = longest.into_iter().flat_map(|(history, slot)| history.samples(slot));
+        samples.map(|(_, sample)| sample)
+    }
+
+    fn history(&self, series: u32) -> Option<(&History, usize)> {
+        Some(match self.layout.slot(series)? {
+            Slot::Windowed(slot) => (&self.windowed, slot as usize),
+            Slot::Plain(slot) => (&self.plain, slot as usize),
+        })
+    }
+
+    fn windowed_slot(&self, series: u32) -> Option<usize> {
+        match self.layout.slot(series)? {
+            Slot::Windowed(slot) => Some(slot as usize),
+            Slot::Plain(_) => None,
+        }
     }
 
     /// By how much a counter, bucket, sum or count rose over the `window` that ends at its newest sample.
@@ -151,10 +159,10 @@ impl Page {
     /// is no rate. Every reset in between is a restart from zero.
     #[must_use]
     pub fn increase(&self, series: u32, window: Duration) -> Option<Increase> {
-        let slot = self.layout.slot(series)?;
-        let newest = self.newest(series)?;
+        let slot = self.windowed_slot(series)?;
+        let newest = self.windowed.newest(slot)?;
         let since = newest.at.before(window);
-        let samples = self.history.samples(slot).map(|(_, sample)| sample);
+        let samples = self.windowed.samples(slot).map(|(_, sample)| sample);
         let mut samples = samples.filter(|sample| sample.at >= since && sample.at <= newest.at);
         let first = samples.next()?;
         let (amount, last) = samples.fold((0.0, first), |(amount, last), sample| {
@@ -170,15 +178,15 @@ impl Page {
     /// [`increase`](Self::increase).
     #[must_use]
     pub fn observed(&self, sum: u32, count: u32, window: Duration) -> Option<Observed> {
-        let (sum_slot, count_slot) = (self.layout.slot(sum)?, self.layout.slot(count)?);
-        self.newest(sum)?;
-        let newest = self.newest(count)?;
+        let (sum_slot, count_slot) = (self.windowed_slot(sum)?, self.windowed_slot(count)?);
+        self.windowed.newest(sum_slot)?;
+        let newest = self.windowed.newest(count_slot)?;
         let since = newest.at.before(window);
         let mut pairs = self
-            .history
+            .windowed
             .samples(count_slot)
             .filter(|(_, sample)| sample.at >= since && sample.at <= newest.at);
-        let sum_at = |column| self.history.value(column, sum_slot);
+        let sum_at = |column| self.windowed.value(column, sum_slot);
         let (column, first) = pairs.next()?;
         let mut last = (sum_at(column)?, first);
         let mut observed = Observed { sum: 0.0, count: 0.0, from: first.at, to: first.at };
@@ -197,23 +205,20 @@ impl Page {
     /// What a page of this layout takes of the store's room, without the layout, which is shared.
     pub(crate) fn cost(layout: &Layout, depth: usize, has_times: bool, plan: Option<&Plan>) -> Cost {
         let kept = plan.map_or(0, Plan::cells);
-        let cells = layout.len() + layout.windowed() * depth.max(2) + kept;
+        let cells = layout.plain() + layout.windowed() * depth.max(2) + kept;
         let bytes = cells * size_of::<f64>() + if has_times { cells * size_of::<i64>() } else { 0 };
         Cost { series: layout.len(), bytes: size_of::<Self>() + bytes }
     }
 
     /// Whether samples ever had times of their own.
     pub(crate) fn has_times(&self) -> bool {
-        self.newest_times.capacity() > 0
+        self.windowed.has_times() || self.plain.has_times()
     }
 
     /// Bytes on the heap, without the shared layout and the allocator's own.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        size_of::<f64>() * self.newest.capacity()
-            + size_of::<i64>() * self.newest_times.capacity()
-            + self.history.heap_bytes()
-            + self.kept.as_ref().map_or(0, Kept::heap_bytes)
+        self.windowed.heap_bytes() + self.plain.heap_bytes() + self.kept.as_ref().map_or(0, Kept::heap_bytes)
     }
 }
 

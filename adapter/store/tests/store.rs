@@ -199,6 +199,31 @@ fn bytes_are_counted_and_given_back() {
 }
 
 #[test]
+fn a_sample_is_held_once() {
+    let columns = 6;
+    let (_writer, _reader, mut recorder) = one_target(Config { columns, ..Config::default() });
+    let none: [(&str, &str); 0] = [];
+    let mut builder = LayoutBuilder::default();
+    for n in 0..100 {
+        builder.push(&format!("g{n}"), Kind::Gauge, none);
+        builder.push(&format!("c{n}_total"), Kind::Counter, none);
+    }
+    let shape = recorder.intern(builder.build());
+    for second in 0..20u32 {
+        let values: Vec<f64> = (0..200).map(|series| f64::from(1000 * series + second)).collect();
+        record(&mut recorder, &shape, &values, i64::from(second));
+        let newest = recorder.target().page(|page| {
+            (0..200).map(|series| page.newest(series).unwrap()).map(|s| (s.value, s.at)).collect::<Vec<_>>()
+        });
+        let expected = values.into_iter().map(|value| (value, at(second.into()))).collect();
+        assert_eq!(newest, Some(expected));
+    }
+    // A gauge is one number, a counter one for each column, and each column has its time.
+    let held = recorder.target().page(podgauge_store::Page::heap_bytes);
+    assert_eq!(held, Some(8 * (100 + 100 * columns + 1 + columns)));
+}
+
+#[test]
 fn a_sum_that_falls_is_no_restart() {
     let (_writer, _reader, mut recorder) = one_target(Config::default());
     let shape = recorder.intern(layout(&[("x_sum", Kind::Sum, ""), ("x_count", Kind::Count, "")]));
