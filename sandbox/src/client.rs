@@ -3,6 +3,9 @@
 //! Speaks HTTP/2 where the server offers it and HTTP/1.1 otherwise. One HTTP/2 connection is kept and shared; an HTTP/1.1
 //! connection serves one request. Nothing is retried and no redirect is followed.
 
+mod one_task;
+
+use self::one_task::one_task;
 use crate::kubeconfig::Credential;
 use crate::tls::{self, TlsError};
 use bytes::Bytes;
@@ -11,7 +14,7 @@ use http::{Method, Request, Response, Uri, Version};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -160,8 +163,9 @@ impl Client {
         let tls = self.0.tls.connect(self.0.server_name.clone(), tcp).await;
         let tls = tls.map_err(|error| ClientError::Handshake(address, error))?;
         if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
-            let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await?;
-            tokio::spawn(connection);
+            let (executor, parts) = one_task();
+            let (sender, connection) = http2::handshake(executor, TokioIo::new(tls)).await?;
+            tokio::spawn(parts.run(async { drop(connection.await) }));
             *self.shared() = Some(sender.clone());
             return self.send_http2(sender, request).await;
         }
