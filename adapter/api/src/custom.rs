@@ -14,8 +14,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use podgauge_apiserver::{
-    Answer, Api, ApiResource, Definition, GroupVersion, Query, Representation, Request, Selector, Status,
-    Table, selector::SelectorError,
+    Answer, Api, ApiResource, Definition, GroupVersion, Representation, Request, Selector, Status, Table,
 };
 use podgauge_store::{NoPodSet, Objects, Pod, PodSet, Reader, Timestamp};
 use prometheus_client::registry::Registry;
@@ -70,7 +69,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: AgeMetrics,
     discovery: Discovery,
     audience: Box<dyn Audience>,
-    selectors: Selectors,
+    pub(crate) selectors: Selectors,
 }
 
 /// What a path asks for.
@@ -183,9 +182,9 @@ impl CustomMetrics {
     ) -> Result<Answer, Status> {
         let query = &request.query;
         let fields = FieldSelector::parse(query.value("fieldSelector").unwrap_or_default())?;
-        let series = self.selector(query, "metricLabelSelector")?;
+        let series = self.shared.selectors.of(query, "metricLabelSelector")?;
         let (subject, pods) = if name == "*" {
-            let selected = self.selector(query, "labelSelector")?;
+            let selected = self.shared.selectors.of(query, "labelSelector")?;
             let wanted = |pod: &Pod| {
                 selected.matches(|key| pod.labels.get(key))
                     && fields.matches(&pod.key.namespace, &pod.key.name)
@@ -255,7 +254,7 @@ impl CustomMetrics {
         metric: &str,
         now: Timestamp,
     ) -> Result<Answer, Status> {
-        let series = self.selector(&request.query, "metricLabelSelector")?;
+        let series = self.shared.selectors.of(&request.query, "metricLabelSelector")?;
         let asked = Metric::new(metric);
         let question = self.question(&asked, &series, now);
         let merged = merged(pods, &question).or_else(|lacking| {
@@ -296,12 +295,6 @@ impl CustomMetrics {
             series: value("metricLabelSelector"),
         };
         self.shared.audience.answered(&question, pods);
-    }
-
-    fn selector(&self, query: &Query, parameter: &str) -> Result<Arc<Selector>, Status> {
-        let text = query.value(parameter).unwrap_or_default();
-        let parsed = self.shared.selectors.parse(text);
-        parsed.map_err(|error| invalid_selector(parameter, text, &error))
     }
 
     fn question<'a>(&self, metric: &'a Metric<'a>, series: &'a Selector, now: Timestamp) -> Question<'a> {
@@ -418,15 +411,6 @@ fn tallies(pods: &[Arc<Pod>], question: &Question<'_>) -> Result<Vec<Tally>, Ask
         return Err(pods.iter().cloned().zip(answers.into_iter().map(Result::err)).collect());
     }
     Ok(answers.into_iter().filter_map(Result::ok).collect())
-}
-
-pub(crate) fn selector(query: &Query, parameter: &str) -> Result<Selector, Status> {
-    let text = query.value(parameter).unwrap_or_default();
-    Selector::parse(text).map_err(|error| invalid_selector(parameter, text, &error))
-}
-
-fn invalid_selector(parameter: &str, text: &str, error: &SelectorError) -> Status {
-    Status::bad_request(format!("invalid {parameter} {text:?}: {error}"))
 }
 
 // === impl Version ===

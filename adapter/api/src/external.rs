@@ -21,11 +21,12 @@ use serde_json::{Map, json};
 
 use crate::{
     AgeMetrics, Config, Quantity, Rules,
-    custom::{Clock, selector},
+    custom::Clock,
     discovery::is_addressable,
     document::{rfc3339, whole_seconds},
     rules::{Element, conditions, target_labels},
     schema,
+    selectors::Selectors,
     tally::Value,
 };
 
@@ -37,6 +38,7 @@ pub struct ExternalMetrics {
     rules: Rules,
     clock: Arc<Clock>,
     metrics: AgeMetrics,
+    selectors: Arc<Selectors>,
 }
 
 /// The most series of one answer without a rule; the HPA adds them up, so that an answer has all or none.
@@ -57,7 +59,7 @@ impl ExternalMetrics {
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
         metrics: AgeMetrics,
     ) -> Self {
-        Self { config, reader, rules, clock: Arc::new(clock), metrics }
+        Self { config, reader, rules, clock: Arc::new(clock), metrics, selectors: Arc::default() }
     }
 
     fn values(&self, request: &Request, now: Timestamp) -> Result<Answer, Status> {
@@ -67,7 +69,7 @@ impl ExternalMetrics {
                 "external metrics are asked for by namespace: namespaces/NAMESPACE/METRIC",
             ));
         };
-        let selector = selector(&request.query, "labelSelector")?;
+        let selector = self.selectors.of(&request.query, "labelSelector")?;
         let elements = match self.rules.external(metric) {
             Some(found) => {
                 let conditions = conditions(&selector)?;

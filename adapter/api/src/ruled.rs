@@ -11,7 +11,7 @@ use podgauge_store::{ObjectKind, Pod, Timestamp};
 
 use crate::{
     CustomMetrics,
-    custom::{Draft, selector},
+    custom::Draft,
     discovery::is_addressable,
     document::Object,
     fields::FieldSelector,
@@ -118,7 +118,7 @@ impl CustomMetrics {
         values: impl FnOnce(&[podgauge_rules::Condition]) -> Result<BTreeMap<String, Value>, String>,
     ) -> Result<Answer, Status> {
         let Asked { namespace, resource, name, metric } = asked;
-        let series = selector(&request.query, "metricLabelSelector")?;
+        let series = self.shared.selectors.of(&request.query, "metricLabelSelector")?;
         let of = match namespace {
             Some(namespace) => format!("{resource} {namespace}/{name}"),
             None => format!("{resource} {name}"),
@@ -153,7 +153,7 @@ impl CustomMetrics {
                 .into_iter()
                 .collect());
         }
-        let selected = selector(query, "labelSelector")?;
+        let selected = self.shared.selectors.of(query, "labelSelector")?;
         Ok(self.shared.reader.pods(namespace, |pod| {
             selected.matches(|key| pod.labels.get(key)) && fields.matches(&pod.key.namespace, &pod.key.name)
         }))

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use podgauge_apiserver::{Selector, selector::SelectorError};
+use podgauge_apiserver::{Query, Selector, Status, selector::SelectorError};
 
 /// Parsed selectors by their text.
 #[derive(Debug, Default)]
@@ -22,6 +22,16 @@ const KEPT_BYTES: usize = 512;
 // === impl Selectors ===
 
 impl Selectors {
+    /// What a request has in `parameter`: all there is without one.
+    ///
+    /// # Errors
+    /// It is no selector; the client is told why.
+    pub(crate) fn of(&self, query: &Query, parameter: &str) -> Result<Arc<Selector>, Status> {
+        let text = query.value(parameter).unwrap_or_default();
+        self.parse(text)
+            .map_err(|error| Status::bad_request(format!("invalid {parameter} {text:?}: {error}")))
+    }
+
     /// Parses a selector, or remembers what it was parsed to.
     ///
     /// # Errors
