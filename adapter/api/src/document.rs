@@ -9,7 +9,7 @@ use podgauge_apiserver::{
 use podgauge_store::{ObjectKind, Timestamp};
 use serde_json::{Value as Json, json};
 
-use crate::{Quantity, custom::Version, tally::Value};
+use crate::{Quantity, Version, tally::Value};
 
 /// What an item is about.
 #[derive(Clone, Copy, Debug)]

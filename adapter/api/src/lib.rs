@@ -6,14 +6,16 @@
 //! who may ask is settled before they are asked, and what they read is the [store](podgauge_store).
 //!
 //! ```text
-//! custom ── path, which pods
+//! custom ── a request -> which pods, and what they have to say
+//!   route ── its path
+//!   whole, merge ── an object that stands for many pods -> one value
 //!   selectors ── their texts, parsed once
 //!   names ── a metric's name -> which series of a layout, and what to do with them
 //!   tally ── those series' numbers -> one value, its time and its window
 //!   audience ── who is told what was read
 //!   ruled, rules ── names of a configuration file -> a query over the store's series
 //!   explain ── no value -> a message that says why and what to do
-//!   document, table, discovery, schema ── what leaves
+//!   version, draft, document, table, discovery, schema ── what leaves
 //! ```
 
 mod age;
@@ -21,22 +23,28 @@ mod audience;
 mod custom;
 mod discovery;
 mod document;
+mod draft;
 mod explain;
 mod external;
 mod fields;
 mod histogram;
+mod merge;
 mod names;
 mod quantity;
+mod route;
 mod ruled;
 mod rules;
 mod schema;
 mod selectors;
 mod table;
 mod tally;
+mod version;
+mod whole;
 
 pub use age::AgeMetrics;
 pub use audience::{Audience, Question};
-pub use custom::{Config, CustomMetrics, Version};
+pub use custom::{Config, CustomMetrics};
 pub use external::ExternalMetrics;
 pub use quantity::Quantity;
 pub use rules::Rules;
+pub use version::Version;

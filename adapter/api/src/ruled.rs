@@ -11,9 +11,9 @@ use podgauge_store::{ObjectKind, Pod, Timestamp};
 
 use crate::{
     CustomMetrics,
-    custom::Draft,
     discovery::is_addressable,
     document::Object,
+    draft::Draft,
     fields::FieldSelector,
     rules::{Found, conditions},
     tally::Value,

@@ -3,7 +3,7 @@
 use podgauge_apiserver::Definition;
 use serde_json::{Value as Json, json};
 
-use crate::custom::Version;
+use crate::Version;
 
 /// The definitions of one version, top-level kinds included.
 pub(crate) fn definitions(version: Version) -> Vec<Definition> {
