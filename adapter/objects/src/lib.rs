@@ -6,20 +6,25 @@
 //!   again for ever, with back-off.
 //! - Of an object its name and its selector are kept, and nothing else.
 //!
+//! Whoever wants something else of some objects has [`follow`] tell a [`Sink`] of its own.
+//!
 //! # Left to others
 //! The pods themselves, and what they are asked.
 
 mod follow;
 mod resource;
 mod selector;
+mod selectors;
 
+pub use follow::{Sink, follow};
 pub use resource::{InvalidResource, Resource};
 
-use follow::follow;
 use kube::Client;
 use podgauge_store::Objects;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use selectors::SelectorSink;
 
 /// Which objects are followed.
 #[derive(Clone, Debug)]
@@ -66,7 +71,8 @@ impl Follower {
         let Self { config, client, objects } = self;
         let mut loops = JoinSet::new();
         for resource in config.resources {
-            loops.spawn(follow(client.clone(), resource, config.namespace.clone(), objects.clone()));
+            let sink = SelectorSink::new(resource.to_string(), objects.clone());
+            loops.spawn(follow(client.clone(), resource, config.namespace.clone(), sink));
         }
         // They never end by themselves; they end with the set.
         stop.cancelled().await;

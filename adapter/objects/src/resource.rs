@@ -22,6 +22,12 @@ const LONGEST: usize = 253;
 // === impl Resource ===
 
 impl Resource {
+    /// The resource `plural` of `group`; the core group is empty.
+    #[must_use]
+    pub fn new(plural: &str, group: &str) -> Self {
+        Self { plural: plural.into(), group: group.into() }
+    }
+
     /// Services, and what `apps` and `batch` have that runs pods.
     #[must_use]
     pub fn defaults() -> Vec<Self> {
@@ -33,7 +39,7 @@ impl Resource {
             ("statefulsets", "apps"),
             ("jobs", "batch"),
         ];
-        known.into_iter().map(|(plural, group)| Self { plural: plural.into(), group: group.into() }).collect()
+        known.into_iter().map(|(plural, group)| Self::new(plural, group)).collect()
     }
 }
 
@@ -53,7 +59,7 @@ impl FromStr for Resource {
         if text.len() > LONGEST || !is_name(plural) || !is_group || is_taken {
             return Err(invalid());
         }
-        Ok(Self { plural: plural.to_owned(), group: group.to_owned() })
+        Ok(Self::new(plural, group))
     }
 }
 
