@@ -1,6 +1,6 @@
 //! What can be set, with units and defaults.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use podgauge_exposition::Limits;
 
@@ -30,8 +30,10 @@ pub struct Config {
     pub header_limit: usize,
     /// What one page may hold: series, labels, lengths.
     pub page: Limits,
-    /// Targets of one pod that has no port annotation: one for each declared TCP port. A pod with more is not scraped
-    /// until it has the annotation. Default: 16.
+    /// What may ask for pods to be scraped. Default: all of [`Source::ALL`].
+    pub sources: Vec<Source>,
+    /// Targets of one pod: one for each port that is asked for; without a port annotation that is each declared TCP port. A
+    /// pod with more is not scraped until it has the annotation. Default: 16.
     pub targets_per_pod: usize,
     /// The most scrapes of a target in an interval, over time, that may be put before the reads that are expected of it:
     /// 1 moves scrapes and adds none; more serve readers who come at different times; 0 leaves every target at its own
@@ -50,6 +52,15 @@ pub struct Config {
     /// Without any, pods' certificates are not verified, as in Prometheus' pod jobs. Names are not compared either
     /// way: pods have addresses, and certificates rarely name those. Default: none.
     pub ca_pem: Option<Vec<u8>>,
+}
+
+/// What may ask for pods to be scraped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Pods, by their annotations `prometheus.io/*`.
+    Pods,
+    /// Services, by theirs, for the pods that their EndpointSlices name.
+    Services,
 }
 
 /// The flags' names, as messages give them.
@@ -78,6 +89,8 @@ pub mod flag {
     pub const PAGE_LABEL_VALUE_BYTES: &str = "--scrape-label-value-limit";
     /// [`Limits::line_bytes`](podgauge_exposition::Limits::line_bytes)
     pub const PAGE_LINE_BYTES: &str = "--scrape-line-limit";
+    /// [`Config::sources`](super::Config::sources)
+    pub const SOURCES: &str = "--target-sources";
     /// [`Config::targets_per_pod`](super::Config::targets_per_pod)
     pub const TARGETS_PER_POD: &str = "--scrape-ports-limit";
     /// [`Config::scrapes_for_readers`](super::Config::scrapes_for_readers)
@@ -147,6 +160,7 @@ impl Config {
                 "must be from 1 KiB to 64 KiB",
             ),
             (self.page.series > 0, flag::PAGE_SERIES, "must be more than 0"),
+            (!self.sources.is_empty(), flag::SOURCES, "must name at least one"),
             (self.targets_per_pod > 0, flag::TARGETS_PER_POD, "must be more than 0"),
             (self.scrapes_for_readers <= 16, flag::SCRAPES_FOR_READERS, "must be at most 16"),
         ];
@@ -168,6 +182,7 @@ impl Default for Config {
             memory_limit: 128 << 20,
             header_limit: 16 << 10,
             page: Limits::default(),
+            sources: Source::ALL.to_vec(),
             targets_per_pod: 16,
             scrapes_for_readers: 1,
             questions: 4_096,
@@ -176,6 +191,33 @@ impl Default for Config {
             allow_loopback: false,
             ca_pem: None,
         }
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Pods, Self::Services];
+
+    /// As the flag names it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pods => "pods",
+            Self::Services => "services",
+        }
+    }
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|source| source.as_str() == text)
+            .ok_or_else(|| format!("expected {}", Self::ALL.map(Self::as_str).join(", ")))
     }
 }
 
@@ -211,6 +253,7 @@ mod tests {
         check(|c| c.header_limit = 1 << 20, Some("--scrape-header-limit must be from 1 KiB to 64 KiB"));
         check(|c| c.page.series = 0, Some("--scrape-series-limit must be more than 0"));
         check(|c| c.scrapes_for_readers = 17, Some("--scrapes-for-readers must be at most 16"));
+        check(|c| c.sources.clear(), Some("--target-sources must name at least one"));
         check(|c| c.targets_per_pod = 0, Some("--scrape-ports-limit must be more than 0"));
     }
 }

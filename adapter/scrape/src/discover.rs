@@ -5,14 +5,24 @@
 //! list. A complete list ends what is not on it. Everything is tried again for ever, with back-off: without the API
 //! server, what is known stays known.
 //!
+//! What asks for pods besides themselves changes independently of them, so the facts of all pods are kept, and those that a
+//! change concerns are judged anew.
+//!
 //! kube's watcher knows the protocol; what is added here is the change of strategy, patience with a list that does
 //! not end, and pacing: by itself the watcher asks again at once, and without a word, when a watch ends at once.
 
-use std::{collections::HashSet, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
+    api::ApiResource,
     runtime::{
         utils::Backoff,
         watcher::{self, DefaultBackoff, Event},
@@ -29,6 +39,7 @@ use crate::{
     health::Signs,
     metrics::Metrics,
     pod::{Facts, PodObject},
+    sources::Sources,
     target_rules::TargetRules,
     text::tame,
 };
@@ -51,7 +62,7 @@ pub(crate) enum Command {
     Changed(PodKey),
     /// This pod became ready: what it says from now on is what its readers wait for.
     Ready(PodKey),
-    /// The first complete list is through.
+    /// The first complete list is through, of pods and of what asks for them.
     Synced,
 }
 
@@ -59,12 +70,24 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct Discovery {
     pub(crate) rules: TargetRules,
+    pub(crate) sources: Sources,
+    /// The pods as they were last heard of, if anything but themselves may ask for them: they are judged anew then.
+    pub(crate) known: HashMap<PodKey, Known>,
     pub(crate) writer: Writer,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) metrics: Metrics,
     pub(crate) signs: Arc<Signs>,
     /// The pods with targets that were ready when they were last heard of.
     pub(crate) ready: HashSet<PodKey>,
+    /// A complete list of pods has been taken in.
+    pub(crate) is_listed: bool,
+}
+
+/// A pod that may be judged anew.
+#[derive(Debug)]
+pub(crate) struct Known {
+    uid: Box<str>,
+    facts: Facts,
 }
 
 /// How the first list is asked for.
@@ -91,9 +114,12 @@ impl Discovery {
     /// Follows pods for ever.
     pub(crate) async fn run(mut self, client: Client, namespace: Option<&str>) -> Infallible {
         let client = paced(client);
+        // Ends with us.
+        let _sources = self.sources.spawn(&client, namespace);
+        let resource = ApiResource::erase::<Pod>(&());
         let pods: Api<PodObject> = match namespace {
-            Some(namespace) => Api::namespaced(client, namespace),
-            None => Api::all(client),
+            Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+            None => Api::all_with(client, &resource),
         };
         let signs = Arc::clone(&self.signs);
         signs.discovery.beat_while(self.follow(pods)).await
@@ -129,7 +155,7 @@ impl Discovery {
         let mut is_listing = true;
         loop {
             let event = if is_listing {
-                match timeout(LIST_PATIENCE, events.next()).await {
+                match timeout(LIST_PATIENCE, self.next(&mut events)).await {
                     Ok(event) => event,
                     // A server that takes the unknown parameters in silence never says that its list is complete.
                     Err(_) if strategy == Strategy::Stream && listed.is_some() => return Ended::Unsupported,
@@ -139,7 +165,7 @@ impl Discovery {
                     }
                 }
             } else {
-                events.next().await
+                self.next(&mut events).await
             };
             let Some(event) = event else { return Ended::Stale };
             match event {
@@ -163,10 +189,12 @@ impl Discovery {
                     debug!(pods = listed.len(), "listed pods");
                     let change = self.writer.retain(&listed);
                     self.ready.retain(|pod| listed.contains(pod));
+                    self.known.retain(|pod, _| listed.contains(pod));
                     self.send(change).await;
                     self.metrics.lists.inc();
                     self.signs.set_synced();
-                    self.tell(Command::Synced).await;
+                    self.is_listed = true;
+                    self.tell_if_synced().await;
                     backoff.reset();
                 }
                 Ok(Event::Apply(pod)) => {
@@ -202,21 +230,54 @@ impl Discovery {
         }
     }
 
+    /// The next event of pods. In the meantime, what asks for pods may change.
+    async fn next<S: Stream + Unpin>(&mut self, events: &mut S) -> Option<S::Item> {
+        loop {
+            tokio::select! {
+                event = events.next() => return event,
+                () = self.sources.changed() => self.judge_anew().await,
+            }
+        }
+    }
+
+    /// Starts and stops targets as what asks for pods has changed.
+    async fn judge_anew(&mut self) {
+        let changed = self.sources.take_changed();
+        let pods = if changed.everything { self.known.keys().cloned().collect() } else { changed.pods };
+        for key in pods {
+            let Some(known) = self.known.get(&key) else { continue };
+            let is_ready = known.facts.is_ready;
+            let update = self.update(key.clone(), known.uid.clone(), &known.facts);
+            self.note_ready(&key, is_ready && update.endpoints.is_ok());
+            let change = self.writer.apply(update);
+            self.send(change).await;
+        }
+        self.tell_if_synced().await;
+    }
+
+    /// Said once everything is known that decides what the first targets are.
+    async fn tell_if_synced(&mut self) {
+        if self.is_listed && self.sources.are_settled() {
+            self.tell(Command::Synced).await;
+        }
+    }
+
     /// Takes in a pod, and says which one it is.
     async fn apply(&mut self, pod: PodObject, is_change: bool) -> Option<PodKey> {
         let key = key(&pod)?;
-        match pod.facts {
+        match pod.wanted {
             Ok(facts) => {
                 let is_ready = facts.is_ready;
-                let update = self.update(key.clone(), pod.metadata.uid.unwrap_or_default(), facts);
+                let uid: Box<str> = pod.metadata.uid.unwrap_or_default().into();
+                let update = self.update(key.clone(), uid.clone(), &facts);
+                if self.sources.is_any_followed() {
+                    self.known.insert(key.clone(), Known { uid, facts });
+                }
                 let has_targets = update.endpoints.is_ok();
                 let change = self.writer.apply(update);
                 let is_same = change.started.is_empty();
                 self.send(change).await;
-                let was_ready = self.ready.remove(&key);
-                if is_ready && has_targets {
-                    self.ready.insert(key.clone());
-                }
+                let was_ready = self.note_ready(&key, is_ready && has_targets);
                 // A new target is scraped at once as it is.
                 if is_change && has_targets && is_same {
                     let command = if is_ready && !was_ready { Command::Ready } else { Command::Changed };
@@ -232,17 +293,23 @@ impl Discovery {
         Some(key)
     }
 
-    fn update(&self, key: PodKey, uid: String, facts: Facts) -> PodUpdate {
-        let endpoints = self.rules.endpoints(&facts);
+    /// Notes whether a pod has targets and is ready, and says whether it was so before.
+    fn note_ready(&mut self, pod: &PodKey, is_ready: bool) -> bool {
+        if is_ready { !self.ready.insert(pod.clone()) } else { self.ready.remove(pod) }
+    }
+
+    fn update(&self, key: PodKey, uid: Box<str>, facts: &Facts) -> PodUpdate {
+        let endpoints = self.rules.endpoints(facts, self.sources.asks(&key, facts));
         if let Err(why) = &endpoints {
             debug!(pod = %key, %why, "not scraped");
         }
-        PodUpdate { key, uid: uid.into(), labels: facts.labels, node: facts.node, endpoints }
+        PodUpdate { key, uid, labels: facts.labels.clone(), node: facts.node.clone(), endpoints }
     }
 
     async fn remove(&mut self, pod: &PodObject) {
         let Some(key) = key(pod) else { return };
         self.ready.remove(&key);
+        self.known.remove(&key);
         let change = self.writer.remove(&key, pod.metadata.uid.as_deref().unwrap_or_default());
         self.send(change).await;
     }

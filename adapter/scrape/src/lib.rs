@@ -20,6 +20,7 @@
 //! What is too old to be served, rates and sums: the store's readers. The wall clock, the client for the API server
 //! and the registry for our own numbers are handed in.
 
+mod ask;
 mod buffer;
 mod cadence;
 mod config;
@@ -30,15 +31,21 @@ mod health;
 mod ingest;
 mod lenient;
 mod metrics;
+mod object;
 mod offload;
 mod pod;
 mod readers;
 mod schedule;
 mod scrape;
+mod sources;
 mod target_rules;
 mod text;
 
-use std::{collections::HashSet, fmt, panic, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt, panic,
+    sync::Arc,
+};
 
 use kube::Client;
 use podgauge_rhythm::Pace;
@@ -57,10 +64,11 @@ use self::{
     offload::Offload,
     schedule::{ScheduleConfig, Scheduler},
     scrape::PodScrape,
+    sources::Sources,
     target_rules::TargetRules,
 };
 pub use self::{
-    config::{Config, ConfigError, flag},
+    config::{Config, ConfigError, Source, flag},
     health::Health,
     readers::Readers,
 };
@@ -134,11 +142,14 @@ impl Scraper {
             namespace: config.namespace,
             discovery: Discovery {
                 rules,
+                sources: Sources::new(&config.sources),
+                known: HashMap::new(),
                 writer,
                 commands: sender,
                 metrics: metrics.clone(),
                 signs: Arc::clone(&signs),
                 ready: HashSet::new(),
+                is_listed: false,
             },
             commands,
             scheduler: Scheduler::new(schedule, scrape, readers.clone(), metrics, signs),

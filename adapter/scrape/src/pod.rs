@@ -3,24 +3,19 @@
 //! Of a pod's 7 kB of JSON the environment, the volumes, the managed fields and the conditions are skipped while they
 //! are read, so that a decoded pod costs a few hundred bytes and a relist of ten thousand does not show.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{Resource, core::NamespaceResourceScope};
 use podgauge_store::PodLabels;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 
-use crate::lenient::Lenient;
+use crate::{
+    lenient::Lenient,
+    object::{Annotations, Metadata, Reduced, Wanted, labels},
+};
 
 /// What the watch delivers.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(from = "Document")]
-pub(crate) struct PodObject {
-    /// Name, namespace, uid and resource version; the rest is empty.
-    pub(crate) metadata: ObjectMeta,
-    /// What the rules look at, or which part of the object has no shape that a pod's can have.
-    pub(crate) facts: Result<Facts, Box<str>>,
-}
+pub(crate) type PodObject = Reduced<Facts>;
 
 /// What the target rules look at.
 #[derive(Clone, Debug, Default)]
@@ -41,17 +36,9 @@ pub(crate) struct Facts {
     pub(crate) tcp_ports: Vec<u16>,
 }
 
-/// The annotations `prometheus.io/*`, as far as they are set.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Annotations {
-    pub(crate) scrape: Option<Box<str>>,
-    pub(crate) scheme: Option<Box<str>>,
-    pub(crate) port: Option<Box<str>>,
-    pub(crate) path: Option<Box<str>>,
-}
-
-#[derive(Deserialize)]
-struct Document {
+/// A pod as the API server sends it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Document {
     #[serde(default)]
     metadata: Lenient<Metadata>,
     #[serde(default)]
@@ -60,32 +47,7 @@ struct Document {
     status: Lenient<Status>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    name: Lenient<String>,
-    namespace: Lenient<String>,
-    uid: Lenient<String>,
-    resource_version: Lenient<String>,
-    deletion_timestamp: Lenient<IgnoredAny>,
-    labels: Lenient<BTreeMap<Box<str>, Lenient<Box<str>>>>,
-    annotations: Lenient<RawAnnotations>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawAnnotations {
-    #[serde(rename = "prometheus.io/scrape")]
-    scrape: Lenient<Box<str>>,
-    #[serde(rename = "prometheus.io/scheme")]
-    scheme: Lenient<Box<str>>,
-    #[serde(rename = "prometheus.io/port")]
-    port: Lenient<Box<str>>,
-    #[serde(rename = "prometheus.io/path")]
-    path: Lenient<Box<str>>,
-}
-
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Spec {
     node_name: Lenient<Box<str>>,
@@ -94,21 +56,21 @@ struct Spec {
     init_containers: Lenient<Vec<Lenient<Container>>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Container {
     restart_policy: Lenient<Box<str>>,
     ports: Lenient<Vec<Lenient<Port>>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Port {
     container_port: Lenient<u16>,
     protocol: Lenient<Box<str>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Status {
     phase: Lenient<Box<str>>,
@@ -119,7 +81,7 @@ struct Status {
     conditions: Lenient<Vec<Lenient<Condition>>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Condition {
     #[serde(rename = "type")]
@@ -127,36 +89,20 @@ struct Condition {
     status: Lenient<Box<str>>,
 }
 
-// === impl PodObject ===
+// === impl Facts ===
 
-impl From<Document> for PodObject {
-    fn from(document: Document) -> Self {
-        let mut object = Self { metadata: ObjectMeta::default(), facts: Ok(Facts::default()) };
-        object.facts = object.read(document);
-        object
-    }
-}
+impl Wanted for Facts {
+    type Document = Document;
 
-impl PodObject {
-    /// Keeps who the pod is before anything else, so that a broken one can be named.
-    fn read(&mut self, document: Document) -> Result<Facts, Box<str>> {
-        let metadata = document.metadata.read("metadata")?.unwrap_or_default();
-        self.metadata.resource_version = metadata.resource_version.read("metadata.resourceVersion")?;
-        self.metadata.name = metadata.name.read("metadata.name")?;
-        self.metadata.namespace = metadata.namespace.read("metadata.namespace")?;
-        self.metadata.uid = metadata.uid.read("metadata.uid")?;
-        let annotations = metadata.annotations.read("metadata.annotations")?.unwrap_or_default();
+    fn read(document: Document, identity: &mut ObjectMeta) -> Result<Self, Box<str>> {
+        let mut metadata = document.metadata.read("metadata")?.unwrap_or_default();
+        metadata.identify(identity)?;
         let spec = document.spec.read("spec")?.unwrap_or_default();
         let status = document.status.read("status")?.unwrap_or_default();
-        Ok(Facts {
+        Ok(Self {
             labels: labels(metadata.labels)?,
             node: spec.node_name.read("spec.nodeName")?.map(Arc::from),
-            annotations: Annotations {
-                scrape: annotations.scrape.read("annotation prometheus.io/scrape")?,
-                scheme: annotations.scheme.read("annotation prometheus.io/scheme")?,
-                port: annotations.port.read("annotation prometheus.io/port")?,
-                path: annotations.path.read("annotation prometheus.io/path")?,
-            },
+            annotations: Annotations::read(metadata.annotations)?,
             is_terminating: metadata.deletion_timestamp.read("metadata.deletionTimestamp")?.is_some(),
             phase: status.phase.read("status.phase")?,
             ip: status.pod_ip.read("status.podIP")?,
@@ -166,44 +112,6 @@ impl PodObject {
             tcp_ports: tcp_ports(spec.containers, spec.init_containers)?,
         })
     }
-}
-
-impl Resource for PodObject {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        "Pod".into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        "".into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        "v1".into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        "pods".into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
-
-fn labels(labels: Lenient<BTreeMap<Box<str>, Lenient<Box<str>>>>) -> Result<PodLabels, Box<str>> {
-    let labels = labels.read("metadata.labels")?.unwrap_or_default();
-    labels
-        .into_iter()
-        .map(|(key, value)| Ok((key, value.read("metadata.labels")?.unwrap_or_default())))
-        .collect::<Result<Vec<_>, Box<str>>>()
-        .map(PodLabels::from_iter)
 }
 
 fn is_ready(conditions: Lenient<Vec<Lenient<Condition>>>) -> Result<bool, Box<str>> {

@@ -1,22 +1,15 @@
 //! Which pods are scraped, and where.
 //!
-//! The rules are those that users of Prometheus know from its Kubernetes pod jobs. A pod is scraped when it carries
-//! `prometheus.io/scrape: "true"`, runs, is not terminating and has an address that may be asked:
-//!
-//! | annotation | meaning | default |
-//! |---|---|---|
-//! | `prometheus.io/port` | the one port to ask | every declared TCP port, each on its own |
-//! | `prometheus.io/path` | the page's path, with its query if it has one | `/metrics` |
-//! | `prometheus.io/scheme` | `http` or `https` | `http` |
+//! A pod is scraped when something asks for it ([`Ask`]: its annotations, or what selects it), it runs, is not terminating
+//! and has an address that may be asked. Whatever asks, a scrape goes to the pod's own address.
 //!
 //! Everything else is a [`WhyNot`] whose text says what to change.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use http::uri::PathAndQuery;
-use podgauge_store::{Endpoint, Scheme, WhyNot};
+use podgauge_store::{Endpoint, WhyNot};
 
-use crate::{config::flag, pod::Facts, text::quoted};
+use crate::{ask::Ask, config::flag, pod::Facts, text::quoted};
 
 /// What the operator allows.
 #[derive(Clone, Debug)]
@@ -39,22 +32,56 @@ const METADATA: [(IpAddr, &str); 5] = [
     (IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)), "the host service of Azure"),
 ];
 
-/// Bytes of a path and its query. Longer ones are some mistake.
-const PATH_BYTES: usize = 1024;
-
 // === impl TargetRules ===
 
 impl TargetRules {
-    /// Where a pod is scraped.
+    /// Where a pod is scraped, by all that asks for it. What comes first wins where two ask for the same page; what cannot be
+    /// used costs itself alone.
     ///
     /// # Errors
     /// Why it is not.
-    pub(crate) fn endpoints(&self, pod: &Facts) -> Result<Vec<Endpoint>, WhyNot> {
-        match pod.annotations.scrape.as_deref() {
-            Some("true") => {}
-            None | Some("false") => return Err(WhyNot::NotAnnotated),
-            Some(other) => return Err(bad("scrape", other, "set it to \"true\"")),
+    pub(crate) fn endpoints(
+        &self,
+        pod: &Facts,
+        asks: Vec<Result<Ask, WhyNot>>,
+    ) -> Result<Vec<Endpoint>, WhyNot> {
+        if asks.is_empty() {
+            return Err(WhyNot::NotAnnotated);
         }
+        let address = self.address(pod)?;
+        let mut endpoints: Vec<Endpoint> = Vec::new();
+        let mut unusable = None;
+        for ask in asks {
+            let ask = match ask {
+                Ok(ask) => ask,
+                Err(why) => {
+                    unusable.get_or_insert(why);
+                    continue;
+                }
+            };
+            for port in ask.ports {
+                // The same page in another scheme is the same page.
+                if !endpoints.iter().any(|known| known.port == port && known.path == ask.path) {
+                    endpoints.push(Endpoint { scheme: ask.scheme, address, port, path: ask.path.clone() });
+                }
+            }
+        }
+        match endpoints.len() {
+            0 => Err(unusable.unwrap_or(WhyNot::NoPort)),
+            count if count > self.targets_per_pod => Err(WhyNot::BadAnnotation(
+                format!(
+                    "there are {count} ports to scrape, more than {} ({}); set the annotation prometheus.io/port to the one to scrape",
+                    self.targets_per_pod,
+                    flag::TARGETS_PER_POD
+                )
+                .into(),
+            )),
+            _ => Ok(endpoints),
+        }
+    }
+
+    /// The address of a pod that runs.
+    fn address(&self, pod: &Facts) -> Result<IpAddr, WhyNot> {
         if pod.is_terminating {
             return Err(WhyNot::Terminating);
         }
@@ -67,26 +94,7 @@ impl TargetRules {
             WhyNot::ForbiddenAddress(what.into())
         })?;
         self.check_address(address, pod).map_err(|what| WhyNot::ForbiddenAddress(what.into()))?;
-        let scheme = scheme(pod.annotations.scheme.as_deref())?;
-        let path = path(pod.annotations.path.as_deref())?;
-        let endpoint = |port| Endpoint { scheme, address, port, path: path.clone() };
-        match pod.annotations.port.as_deref() {
-            Some(text) => match text.parse() {
-                Ok(port) if port > 0 => Ok(vec![endpoint(port)]),
-                _ => Err(bad("port", text, "set it to a number from 1 to 65535")),
-            },
-            None if pod.tcp_ports.is_empty() => Err(WhyNot::NoPort),
-            None if pod.tcp_ports.len() > self.targets_per_pod => Err(WhyNot::BadAnnotation(
-                format!(
-                    "it declares {} TCP ports, more than {} ({}); set the annotation prometheus.io/port to the one to scrape",
-                    pod.tcp_ports.len(),
-                    self.targets_per_pod,
-                    flag::TARGETS_PER_POD
-                )
-                .into(),
-            )),
-            None => Ok(pod.tcp_ports.iter().copied().map(endpoint).collect()),
-        }
+        Ok(address)
     }
 
     /// Keeps scrapes away from everything that is not the pod's own: what may patch a pod shall not be able to make
@@ -140,36 +148,6 @@ fn plain(address: IpAddr) -> IpAddr {
     };
     stands_for
         .map_or(address, |(high, low)| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into())
-}
-
-fn scheme(annotation: Option<&str>) -> Result<Scheme, WhyNot> {
-    match annotation {
-        None | Some("http") => Ok(Scheme::Http),
-        Some("https") => Ok(Scheme::Https),
-        Some(other) => Err(bad("scheme", other, "set it to \"http\" or \"https\"")),
-    }
-}
-
-/// A missing slash in front is forgiven, as in Prometheus.
-fn path(annotation: Option<&str>) -> Result<Box<str>, WhyNot> {
-    let Some(text) = annotation else { return Ok("/metrics".into()) };
-    if text.contains("://") {
-        return Err(bad("path", text, "set it to a path such as \"/metrics\", not to a URL"));
-    }
-    let path = if text.starts_with('/') { text.to_owned() } else { format!("/{text}") };
-    // What the HTTP library takes for a fragment it drops silently; a request for another page than written would be
-    // a riddle.
-    let is_clean = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    if path.len() > PATH_BYTES || !is_clean || path.parse::<PathAndQuery>().is_err() {
-        return Err(bad("path", text, "set it to a path such as \"/metrics\", percent-encoded where needed"));
-    }
-    Ok(path.into())
-}
-
-fn bad(annotation: &str, value: &str, advice: &str) -> WhyNot {
-    WhyNot::BadAnnotation(
-        format!("its annotation prometheus.io/{annotation} is {}; {advice}", quoted(value)).into(),
-    )
 }
 
 #[cfg(test)]

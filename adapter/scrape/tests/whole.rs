@@ -28,12 +28,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// An API server whose watch delivers what is sent here.
+/// An API server whose watch of pods delivers what is sent here, and that has nothing else.
 fn api_server() -> (Client, mpsc::UnboundedSender<Value>) {
     let (events, receiver) = mpsc::unbounded_channel::<Value>();
     let receiver = Arc::new(std::sync::Mutex::new(Some(receiver)));
-    let service = tower::service_fn(move |_: Request<Body>| {
-        let receiver = receiver.lock().unwrap().take();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let is_of_pods = request.uri().path() == "/api/v1/pods";
+        let receiver = if is_of_pods { receiver.lock().unwrap().take() } else { None };
         async move {
             let Some(receiver) = receiver else { return Err(io::ErrorKind::ConnectionRefused.into()) };
             let lines = stream::unfold(receiver, |mut receiver| async move {

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use podgauge_exposition::Limits;
-use podgauge_scrape::Config;
+use podgauge_scrape::{Config, Source};
 
 use super::units::{bytes, duration};
 
@@ -48,7 +48,12 @@ pub(super) struct ScrapingArgs {
     /// The longest line of a page; a longer one is skipped.
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64Ki")]
     scrape_line_limit: usize,
-    /// The most targets of a pod without prometheus.io/port: one for each TCP port that it declares.
+    /// What may have pods scraped, separated by commas: annotations prometheus.io/* of pods, and of Services for the pods
+    /// that their EndpointSlices name.
+    #[arg(long, value_name = "SOURCES", value_delimiter = ',', default_value = "pods,services")]
+    target_sources: Vec<Source>,
+    /// The most targets of a pod: one for each port that is asked for, or without prometheus.io/port for each TCP port that
+    /// it declares.
     #[arg(long, value_name = "COUNT", default_value_t = 16)]
     scrape_ports_limit: usize,
     /// The most scrapes of a target in one --metric-resolution that may be put right before the reads that are expected
@@ -124,6 +129,7 @@ impl ScrapingArgs {
                 line_bytes: self.scrape_line_limit,
                 ..Limits::default()
             },
+            sources: self.target_sources.clone(),
             targets_per_pod: self.scrape_ports_limit,
             scrapes_for_readers: self.scrapes_for_readers,
             questions: self.read_rhythm_limit,

@@ -40,7 +40,7 @@ pub enum Scrapeable {
 /// Why a pod is not a target; the text tells its owner what to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyNot {
-    /// No `prometheus.io/scrape: "true"`.
+    /// No `prometheus.io/scrape: "true"` of its own, and nothing that selects it has it scraped.
     NotAnnotated,
     /// Its phase is not Running; here is what it is.
     Phase(Box<str>),
@@ -56,9 +56,9 @@ pub enum WhyNot {
     ForbiddenAddress(Box<str>),
 }
 
-/// Labels of a pod, sorted by key.
+/// Labels of a pod, sorted by key; clones share them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PodLabels(Box<[(Box<str>, Box<str>)]>);
+pub struct PodLabels(Arc<[(Box<str>, Box<str>)]>);
 
 // === impl PodKey ===
 
@@ -94,7 +94,9 @@ impl Pod {
 impl fmt::Display for WhyNot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAnnotated => f.write_str("it has no annotation prometheus.io/scrape: \"true\""),
+            Self::NotAnnotated => f.write_str(
+                "it has no annotation prometheus.io/scrape: \"true\", and nothing else asks for it",
+            ),
             Self::Phase(phase) => write!(f, "its phase is {phase}, not Running"),
             Self::Terminating => f.write_str("it is terminating"),
             Self::NoAddress => f.write_str("it has no IP address yet"),

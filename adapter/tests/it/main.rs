@@ -15,3 +15,4 @@ mod pages;
 mod podgauge;
 mod process;
 mod rules;
+mod sources;

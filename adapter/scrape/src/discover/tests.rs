@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::health::Health;
+use crate::{config::Source, health::Health};
 
 /// What the API server does with one request.
 enum Answer {
@@ -134,7 +134,10 @@ async fn play(answers: Vec<Answer>) -> Stage {
         commands: sender,
         metrics: Metrics::register(&mut registry),
         signs: Arc::new(signs),
+        sources: Sources::new(&[Source::Pods]),
+        known: HashMap::new(),
         ready: HashSet::new(),
+        is_listed: false,
     };
     // Longer than all back-off and patience of a script together; paused time goes by as soon as all wait.
     drop(timeout(Duration::from_secs(200), discovery.run(client(Arc::clone(&script)), None)).await);
@@ -402,7 +405,10 @@ async fn one_namespace_is_asked_for_alone() {
         commands: sender,
         metrics: Metrics::register(&mut Registry::default()),
         signs: Arc::new(signs),
+        sources: Sources::new(&[Source::Pods]),
+        known: HashMap::new(),
         ready: HashSet::new(),
+        is_listed: false,
     };
     let run = discovery.run(client(Arc::clone(&script)), Some("shop"));
     drop(timeout(Duration::from_secs(1), run).await);

@@ -95,7 +95,7 @@ fn what_the_rules_need_is_kept() {
     assert_eq!(pod.metadata.uid.as_deref(), Some("0d4f3f0e-4f7e-4a53-9f0a-2f6a3d0c9b11"));
     assert_eq!(pod.metadata.resource_version.as_deref(), Some("4711"));
     assert!(pod.metadata.managed_fields.is_none());
-    let facts = pod.facts.unwrap();
+    let facts = pod.wanted.unwrap();
     assert_eq!(facts.labels.get("tier"), Some("worker"));
     assert_eq!(facts.labels.iter().count(), 3);
     assert_eq!(facts.annotations.scrape.as_deref(), Some("true"));
@@ -117,7 +117,7 @@ fn a_decoded_pod_is_small() {
     let heap = allocation_counter::measure(|| {
         decoded = Some(serde_json::from_str::<WatchEvent<PodObject>>(&event).unwrap());
     });
-    assert!(matches!(&decoded, Some(WatchEvent::Added(pod)) if pod.facts.is_ok()));
+    assert!(matches!(&decoded, Some(WatchEvent::Added(pod)) if pod.wanted.is_ok()));
     let held = usize::try_from(heap.bytes_current).unwrap() + size_of::<PodObject>();
     println!("a decoded pod: {held} bytes, {} on the heap at most while decoding", heap.bytes_max);
     assert!(held <= 1_500, "{held} bytes");
@@ -129,7 +129,7 @@ fn ports_are_those_that_take_connections() {
     let check = |spec: Value, expected: &[u16]| {
         let pod: PodObject =
             serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap();
-        assert_eq!(pod.facts.map(|facts| facts.tcp_ports).as_deref(), Ok(expected));
+        assert_eq!(pod.wanted.map(|facts| facts.tcp_ports).as_deref(), Ok(expected));
     };
     let ports = |ports: Value| json!({"containers": [{"ports": ports}]});
     check(json!({}), &[]);
@@ -165,8 +165,8 @@ fn a_broken_part_is_named_and_costs_only_its_pod() {
         let pods: Vec<PodObject> = serde_json::from_str(&list).unwrap();
         let names: Vec<_> = pods.iter().map(|pod| pod.metadata.name.as_deref()).collect();
         assert_eq!((names.len(), names[0], names[2]), (3, Some("a"), Some("c")), "{broken}");
-        assert!(pods[0].facts.is_ok() && pods[2].facts.is_ok());
-        let error = pods[1].facts.as_ref().unwrap_err();
+        assert!(pods[0].wanted.is_ok() && pods[2].wanted.is_ok());
+        let error = pods[1].wanted.as_ref().unwrap_err();
         assert!(error.starts_with(expected), "{broken}: {error}");
     };
     let cases = [
@@ -206,7 +206,7 @@ fn a_broken_pod_can_be_named() {
         "spec": {"containers": {}}
     }))
     .unwrap();
-    assert!(pod.facts.is_err());
+    assert!(pod.wanted.is_err());
     assert_eq!(pod.metadata.name.as_deref(), Some("web"));
     assert_eq!(pod.metadata.resource_version.as_deref(), Some("9"));
 }

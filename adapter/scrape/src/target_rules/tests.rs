@@ -1,5 +1,7 @@
+use podgauge_store::Scheme;
+
 use super::*;
-use crate::pod::Annotations;
+use crate::{ask::Whose, object::Annotations};
 
 const RULES: TargetRules =
     TargetRules { allow_node_addresses: false, allow_loopback: false, targets_per_pod: 3 };
@@ -16,6 +18,11 @@ fn pod() -> Facts {
     }
 }
 
+/// What the pod asks for itself.
+fn asks(pod: &Facts) -> Vec<Result<Ask, WhyNot>> {
+    Ask::annotated(Whose::Pod, &pod.annotations, &pod.tcp_ports).into_iter().collect()
+}
+
 /// With the query, which an endpoint does not show.
 fn url(endpoint: &Endpoint) -> String {
     let scheme = match endpoint.scheme {
@@ -29,7 +36,7 @@ fn url(endpoint: &Endpoint) -> String {
 fn check_with(rules: &TargetRules, change: impl FnOnce(&mut Facts), expected: Result<&[&str], &str>) {
     let mut pod = pod();
     change(&mut pod);
-    let found = rules.endpoints(&pod);
+    let found = rules.endpoints(&pod, asks(&pod));
     match (&found, expected) {
         (Ok(endpoints), Ok(expected)) => {
             let endpoints: Vec<String> = endpoints.iter().map(url).collect();
@@ -47,7 +54,8 @@ fn check(change: impl FnOnce(&mut Facts), expected: Result<&[&str], &str>) {
 
 #[test]
 fn scrape_must_be_true() {
-    let not_annotated = Err("it has no annotation prometheus.io/scrape: \"true\"");
+    let not_annotated =
+        Err("it has no annotation prometheus.io/scrape: \"true\", and nothing else asks for it");
     check(|_| {}, Ok(&["http://10.0.0.1:8080/metrics"]));
     check(|pod| pod.annotations.scrape = None, not_annotated);
     check(|pod| pod.annotations.scrape = Some("false".into()), not_annotated);
@@ -90,7 +98,7 @@ fn ports() {
     );
     check(
         |pod| pod.tcp_ports = vec![1, 2, 3, 4],
-        Err("it declares 4 TCP ports, more than 3 (--scrape-ports-limit); \
+        Err("there are 4 ports to scrape, more than 3 (--scrape-ports-limit); \
              set the annotation prometheus.io/port to the one to scrape"),
     );
     for bad in ["", "0", "65536", "http", "-1", " 80", "8080/metrics"] {
@@ -133,7 +141,7 @@ fn paths() {
         Err("its annotation prometheus.io/path is \"http://other.example/metrics\"; \
              set it to a path such as \"/metrics\", not to a URL"),
     );
-    let long = format!("/{}", "x".repeat(PATH_BYTES));
+    let long = format!("/{}", "x".repeat(1024));
     check(
         |pod| pod.annotations.path = Some(long.as_str().into()),
         Err(&format!("its annotation prometheus.io/path is \"{}…\"; {advice}", &long[..120])),
