@@ -168,7 +168,8 @@ impl CustomMetrics {
             };
             let labels = query.value("labelSelector").unwrap_or_default();
             let fields = query.value("fieldSelector").unwrap_or_default();
-            (Subject::Pods { namespace, labels, fields }, self.shared.reader.pods(namespace, wanted))
+            let pods = self.shared.reader.labelled_pods(namespace, selected.labels(), wanted);
+            (Subject::Pods { namespace, labels, fields }, pods)
         } else {
             if !fields.matches(namespace, name) {
                 return Err(Status::bad_request(format!(

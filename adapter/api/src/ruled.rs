@@ -154,7 +154,7 @@ impl CustomMetrics {
                 .collect());
         }
         let selected = self.shared.selectors.of(query, "labelSelector")?;
-        Ok(self.shared.reader.pods(namespace, |pod| {
+        Ok(self.shared.reader.labelled_pods(namespace, selected.labels(), |pod| {
             selected.matches(|key| pod.labels.get(key)) && fields.matches(&pod.key.namespace, &pod.key.name)
         }))
     }

@@ -49,7 +49,8 @@ impl CustomMetrics {
                 "{resource} {namespace}/{name} has a selector that cannot be read: {error}"
             ))
         })?;
-        let pods = self.shared.reader.pods(namespace, |pod| picks.matches(|key| pod.labels.get(key)));
+        let wanted = |pod: &Pod| picks.matches(|key| pod.labels.get(key));
+        let pods = self.shared.reader.labelled_pods(namespace, picks.labels(), wanted);
         let whole = Whole {
             named: [namespace, resource, name],
             subject: Subject::Owner { kind: &kind, namespace, name, selector: &selector },

@@ -96,6 +96,17 @@ impl Selector {
         self.requirements.iter().all(|requirement| requirement.matches(label(&requirement.key)))
     }
 
+    /// The labels that whatever it matches has, each with its one value.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.requirements.iter().filter_map(|requirement| match &requirement.operator {
+            Operator::In(values) => match values.as_slice() {
+                [value] => Some((&*requirement.key, &**value)),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
     /// Whether this selector matches everything.
     #[must_use]
     pub fn is_empty(&self) -> bool {

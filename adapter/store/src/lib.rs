@@ -17,6 +17,7 @@
 mod history;
 mod keep;
 mod layout;
+mod namespace;
 mod objects;
 mod page;
 mod pod;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 
-use crate::{Keeper, Layout, Pod, registry::Registry};
+use crate::{Keeper, Layout, Pod, namespace::Namespace, registry::Registry};
 
 /// Looks at the store; cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,9 +35,20 @@ impl Reader {
     /// The pods of a namespace that `wanted` picks, sorted by name. Writers wait while it picks, so it
     /// only looks.
     pub fn pods(&self, namespace: &str, wanted: impl Fn(&Pod) -> bool) -> Vec<Arc<Pod>> {
+        self.labelled_pods(namespace, std::iter::empty(), wanted)
+    }
+
+    /// As [`pods`](Self::pods), and looks at no more of them than have one of these `labels`. Whether they have the
+    /// others, too, is left to `wanted`.
+    pub fn labelled_pods<'a>(
+        &self,
+        namespace: &str,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        wanted: impl Fn(&Pod) -> bool,
+    ) -> Vec<Arc<Pod>> {
         let pods = self.registry.pods();
-        let names = pods.get(namespace);
-        names.into_iter().flat_map(|names| names.values()).filter(|pod| wanted(pod)).cloned().collect()
+        let Some(pods) = pods.get(namespace) else { return Vec::new() };
+        pods.candidates(labels).filter(|pod| wanted(pod)).cloned().collect()
     }
 
     /// The pod of this name.
@@ -49,7 +60,7 @@ impl Reader {
     /// The pods of all namespaces that `wanted` picks, in no order. As with [`pods`](Self::pods) it only looks.
     pub fn all_pods(&self, wanted: impl Fn(&Pod) -> bool) -> Vec<Arc<Pod>> {
         let pods = self.registry.pods();
-        pods.values().flat_map(|names| names.values()).filter(|pod| wanted(pod)).cloned().collect()
+        pods.values().flat_map(Namespace::pods).filter(|pod| wanted(pod)).cloned().collect()
     }
 
     /// The shapes of all pages that are held, in no order.

@@ -1,15 +1,15 @@
 //! What the writer, the recorders and the readers share.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::RandomState},
+    collections::{HashMap, hash_map::RandomState},
     hash::BuildHasher,
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
 };
 
-use crate::{Config, Layout, Pod, keep::Keep, room::Room};
+use crate::{Config, Layout, keep::Keep, namespace::Namespace, room::Room};
 
-/// Namespace -> name -> pod. Names are sorted so that answers are.
-pub(crate) type Pods = HashMap<Arc<str>, BTreeMap<Arc<str>, Arc<Pod>>>;
+/// The pods of each namespace that has any.
+pub(crate) type Pods = HashMap<Arc<str>, Namespace>;
 
 #[derive(Debug)]
 pub(crate) struct Registry {

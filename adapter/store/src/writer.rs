@@ -1,12 +1,10 @@
 //! The one who knows which pods exist.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use crate::{
-    Endpoint, Pod, PodKey, PodLabels, Recorder, Scrapeable, Target, TargetId, WhyNot, registry::Registry,
+    Endpoint, Pod, PodKey, PodLabels, Recorder, Scrapeable, Target, TargetId, WhyNot, namespace::Namespace,
+    registry::Registry,
 };
 
 /// Follows the cluster's pods. There is one for each store.
@@ -53,8 +51,8 @@ impl Writer {
         let mut change = Change::default();
         let registry = Arc::clone(&self.registry);
         let mut pods = registry.pods_mut();
-        let names = pods.entry(Arc::clone(&update.key.namespace)).or_default();
-        let old = names.get(&update.key.name).cloned();
+        let namespace = pods.entry(Arc::clone(&update.key.namespace)).or_default();
+        let old = namespace.get(&update.key.name).cloned();
         let kept: &[Arc<Target>] =
             old.as_ref().filter(|old| old.uid == update.uid).map_or(&[], |old| old.targets());
         let scrapeable = match update.endpoints {
@@ -81,19 +79,19 @@ impl Writer {
         if let Some(old) = &old {
             change.stopped.extend(old.targets().iter().map(|t| t.id()).filter(|id| !current.contains(id)));
         }
-        names.insert(Arc::clone(&pod.key.name), pod);
+        namespace.insert(pod);
         change
     }
 
     /// Forgets a pod and everything read from it. A pod of that name with another uid stays.
     pub fn remove(&mut self, key: &PodKey, uid: &str) -> Change {
         let mut pods = self.registry.pods_mut();
-        let Some(names) = pods.get_mut(&key.namespace) else { return Change::default() };
-        if names.get(&key.name).is_none_or(|pod| &*pod.uid != uid) {
+        let Some(namespace) = pods.get_mut(&key.namespace) else { return Change::default() };
+        if namespace.get(&key.name).is_none_or(|pod| &*pod.uid != uid) {
             return Change::default();
         }
-        let removed = names.remove(&key.name);
-        if names.is_empty() {
+        let removed = namespace.remove(&key.name);
+        if namespace.is_empty() {
             pods.remove(&key.namespace);
         }
         Change::stopped(removed.iter())
@@ -102,17 +100,18 @@ impl Writer {
     /// Forgets every pod whose key is not in `listed`: what a complete list of pods means.
     pub fn retain(&mut self, listed: &HashSet<PodKey>) -> Change {
         let mut pods = self.registry.pods_mut();
-        let mut gone: Vec<Arc<Pod>> = Vec::new();
-        pods.retain(|_, names: &mut BTreeMap<_, _>| {
-            names.retain(|_, pod| {
-                let keep = listed.contains(&pod.key);
-                if !keep {
-                    gone.push(Arc::clone(pod));
-                }
-                keep
-            });
-            !names.is_empty()
-        });
+        let gone: Vec<Arc<Pod>> = pods
+            .values()
+            .flat_map(Namespace::pods)
+            .filter(|pod| !listed.contains(&pod.key))
+            .cloned()
+            .collect();
+        for pod in &gone {
+            if let Some(namespace) = pods.get_mut(&pod.key.namespace) {
+                namespace.remove(&pod.key.name);
+            }
+        }
+        pods.retain(|_, namespace| !namespace.is_empty());
         Change::stopped(gone.iter())
     }
 

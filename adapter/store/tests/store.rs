@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
 
 use podgauge_store::{
-    Config, Endpoint, Failure, FailureKind, Increase, Kind, Layout, LayoutBuilder, Observed, Outcome, PodKey,
-    PodLabels, PodUpdate, Reader, Recorder, Sample, Scheme, Scrapeable, StoreFull, Timestamp, WhyNot, Writer,
-    open,
+    Config, Endpoint, Failure, FailureKind, Increase, Kind, Layout, LayoutBuilder, Observed, Outcome, Pod,
+    PodKey, PodLabels, PodUpdate, Reader, Recorder, Sample, Scheme, Scrapeable, StoreFull, Timestamp, WhyNot,
+    Writer, open,
 };
 use proptest::prelude::*;
 
@@ -121,13 +121,90 @@ fn pods_are_selected_and_sorted() {
     for name in ["c", "a", "b"] {
         writer.apply(update(name, name, &[8080]));
     }
-    let names = |wanted: &dyn Fn(&podgauge_store::Pod) -> bool| -> Vec<String> {
+    let names = |wanted: &dyn Fn(&Pod) -> bool| -> Vec<String> {
         reader.pods("shop", wanted).iter().map(|pod| pod.key.name.to_string()).collect()
     };
     assert_eq!(names(&|_| true), ["a", "b", "c"]);
     assert_eq!(names(&|pod| pod.labels.get("app") == Some("worker") && &*pod.key.name != "b"), ["a", "c"]);
     assert!(names(&|pod| pod.labels.get("app") == Some("web")).is_empty());
     assert!(reader.pods("elsewhere", |_| true).is_empty());
+}
+
+#[test]
+fn a_label_that_few_have_is_all_that_is_looked_at() {
+    let (mut writer, reader) = open(Config::default());
+    for n in 0..100 {
+        let service = if n % 50 == 7 { "cart" } else { "web" };
+        let labels = PodLabels::from_iter([("app", "shop"), ("service", service)]);
+        let name = format!("pod-{n:02}");
+        writer.apply(PodUpdate { labels, ..update(&name, &name, &[8080]) });
+    }
+    for (labels, expected) in [
+        (vec![], 100),
+        (vec![("app", "shop")], 100),
+        (vec![("app", "shop"), ("service", "cart")], 2),
+        (vec![("service", "cart"), ("app", "other")], 0),
+        (vec![("tier", "cart")], 0),
+    ] {
+        let looked_at = Cell::new(0);
+        let wanted = |_: &Pod| {
+            looked_at.set(looked_at.get() + 1);
+            true
+        };
+        let picked = reader.labelled_pods("shop", labels.iter().copied(), wanted);
+        assert_eq!((picked.len(), looked_at.get()), (expected, expected), "{labels:?}");
+        assert!(picked.is_sorted_by_key(|pod| Arc::clone(&pod.key.name)), "{labels:?}");
+    }
+}
+
+/// What may happen to one of a few pods.
+#[derive(Clone, Debug)]
+enum Event {
+    /// It is there, with these labels.
+    Applied(u8, Option<u8>, Option<u8>),
+    Removed(u8),
+    /// All but these are gone.
+    Listed(Vec<u8>),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let (pod, label) = (|| 0u8..6, || prop::option::of(0u8..3));
+    prop_oneof![
+        4 => (pod(), label(), label()).prop_map(|(pod, app, tier)| Event::Applied(pod, app, tier)),
+        2 => pod().prop_map(Event::Removed),
+        1 => prop::collection::vec(pod(), 0..6).prop_map(Event::Listed),
+    ]
+}
+
+proptest! {
+    /// The twin looks at every pod.
+    #[test]
+    fn labels_find_those_who_have_them(events in prop::collection::vec(event(), 1..40)) {
+        let (mut writer, reader) = open(Config::default());
+        let name = |pod: u8| format!("pod-{pod}");
+        for event in events {
+            match event {
+                Event::Applied(pod, app, tier) => {
+                    let labels = [("app", app), ("tier", tier)];
+                    let labels = labels.into_iter().filter_map(|(key, value)| Some((key, value?.to_string())));
+                    writer.apply(PodUpdate { labels: labels.collect(), ..update(&name(pod), "u", &[8080]) });
+                }
+                Event::Removed(pod) => drop(writer.remove(&PodKey::new("shop", &name(pod)), "u")),
+                Event::Listed(pods) => {
+                    writer.retain(&pods.into_iter().map(|pod| PodKey::new("shop", &name(pod))).collect());
+                }
+            }
+            for (app, tier) in [(Some("0"), None), (None, Some("1")), (Some("0"), Some("1")), (None, None)] {
+                let labels = [("app", app), ("tier", tier)];
+                let labels = || labels.into_iter().filter_map(|(key, value)| Some((key, value?)));
+                let has_them = |pod: &Pod| labels().all(|(key, value)| pod.labels.get(key) == Some(value));
+                let found = reader.labelled_pods("shop", labels(), has_them);
+                let naive = reader.pods("shop", has_them);
+                prop_assert_eq!(found.len(), naive.len());
+                prop_assert!(found.iter().zip(&naive).all(|(found, naive)| Arc::ptr_eq(found, naive)));
+            }
+        }
+    }
 }
 
 #[test]

@@ -14,6 +14,12 @@ fn check(text: &str, expected: Result<&str, &str>) {
 }
 
 #[test]
+fn labels_that_must_be_there() {
+    let selector = Selector::parse("app=web,tier in (a),zone in (a,b),!gone,size!=1,there,n>1").unwrap();
+    assert_eq!(selector.labels().collect::<Vec<_>>(), [("app", "web"), ("tier", "a")]);
+}
+
+#[test]
 fn grammar() {
     let name63 = "n".repeat(63);
     let name64 = "n".repeat(64);
