@@ -8,26 +8,28 @@
 //! [`podgauge_rules::TargetLabels`]. Names are compared in lower case, because that is how they arrive: client-go takes
 //! them for resources.
 
-use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
+mod scraped;
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use podgauge_apiserver::{
-    Answer, Api, ApiResource, Definition, GroupVersion, Representation, Request, Selector, Status, Table,
+    Answer, Api, ApiResource, Definition, GroupVersion, Representation, Request, Status, Table,
     table::{Column, Row},
 };
 use podgauge_promql::{Labels, METRIC_NAME};
 use podgauge_rules::Ask;
-use podgauge_store::{Pod, Reader, Timestamp};
+use podgauge_store::{Reader, Timestamp};
 use serde_json::{Map, json};
 
+use self::scraped::{Wanted, scraped};
 use crate::{
     AgeMetrics, Config, Quantity, Rules,
     custom::Clock,
     discovery::is_addressable,
     document::{rfc3339, whole_seconds},
-    rules::{Element, conditions, target_labels},
+    rules::{Element, conditions},
     schema,
     selectors::Selectors,
-    tally::Value,
 };
 
 /// `external.metrics.k8s.io/v1beta1`.
@@ -40,9 +42,6 @@ pub struct ExternalMetrics {
     metrics: AgeMetrics,
     selectors: Arc<Selectors>,
 }
-
-/// The most series of one answer without a rule; the HPA adds them up, so that an answer has all or none.
-const SERIES: usize = 10_000;
 
 /// What is listed while there is nothing, since an empty list makes clients warn. The field's other adapters use the
 /// same name.
@@ -78,7 +77,10 @@ impl ExternalMetrics {
                 let ask = Ask { series: &found.series, objects: None, namespace, conditions: &conditions };
                 self.rules.answer(&found, &ask, self.config.max_age, now)
             }
-            None => self.scraped(namespace, metric, &selector, now),
+            None => {
+                let wanted = Wanted { metric, selector: &selector, max_age: self.config.max_age, now };
+                scraped(&self.reader.pods(namespace, |_| true), wanted)
+            }
         };
         let nothing = |why: &str| {
             let labels = request.query.value("labelSelector").unwrap_or_default();
@@ -100,77 +102,6 @@ impl ExternalMetrics {
             Representation::Object => Answer::Json(document(metric, &said)),
             Representation::Table => Answer::Table(table(metric, &said, now)),
         })
-    }
-
-    /// The newest value of each series of this name on the namespace's pages. One that is too old spoils the whole:
-    /// the HPA adds the values up, and part of a sum is a wrong sum.
-    fn scraped(
-        &self,
-        namespace: &str,
-        metric: &str,
-        selector: &Selector,
-        now: Timestamp,
-    ) -> Result<Vec<Element>, String> {
-        let metric = metric.to_lowercase();
-        let pods = self.reader.pods(namespace, |_| true);
-        let (mut elements, mut named) = (Vec::new(), false);
-        for pod in &pods {
-            for target in pod.targets() {
-                let looked = target.page(|page| {
-                    let layout = page.layout();
-                    let mut labels = None;
-                    for name in layout.names().filter(|name| in_lower_case(name.text) == metric) {
-                        named = true;
-                        let target = labels.get_or_insert_with(|| target_labels(pod, target));
-                        for id in name.series {
-                            let Some(series) = layout.series(*id) else { continue };
-                            let labels = target.series(name.text, series.labels.iter());
-                            let is_picked =
-                                selector.matches(|key| Some(labels.get(key)).filter(|v| !v.is_empty()));
-                            if !is_picked {
-                                continue;
-                            }
-                            let Some(sample) = page.newest(*id) else {
-                                return Err(no_number(pod));
-                            };
-                            if page.taken() > now || now.since(page.taken()) > self.config.max_age {
-                                return Err(self.too_old(pod, now.since(page.taken()).as_secs()));
-                            }
-                            // By its own time on the page it has passed: it is over, and not missing.
-                            if now.since(sample.at) > self.config.max_age {
-                                continue;
-                            }
-                            if elements.len() == SERIES {
-                                return Err(format!(
-                                    "it has more than {SERIES} series; add labels to its selector"
-                                ));
-                            }
-                            let value = Value { number: sample.value, at: sample.at, window: None };
-                            elements.push(Element { labels, value });
-                        }
-                    }
-                    Ok(())
-                });
-                looked.unwrap_or(Ok(()))?;
-            }
-        }
-        match (elements.is_empty(), named) {
-            (false, _) => Ok(elements),
-            (true, true) => Err("its selector leaves no series that has a value".to_owned()),
-            (true, false) => Err(format!(
-                "no external rule has this name, and none of the {} pods there has series called so",
-                pods.len()
-            )),
-        }
-    }
-
-    fn too_old(&self, pod: &Pod, seconds: u64) -> String {
-        let most = self.config.max_age.as_secs();
-        format!(
-            "pod {} has it, but its page is {seconds} s old, and older than {most} s is not served \
-             (--metrics-max-age); what the other pods add up to would be too little",
-            pod.key.name
-        )
     }
 
     /// Names in lower case: those of the rules, or without any those on the pages.
@@ -233,17 +164,6 @@ impl fmt::Debug for ExternalMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExternalMetrics").finish_non_exhaustive()
     }
-}
-
-fn in_lower_case(name: &str) -> Cow<'_, str> {
-    if name.chars().any(char::is_uppercase) { Cow::Owned(name.to_lowercase()) } else { Cow::Borrowed(name) }
-}
-
-fn no_number(pod: &Pod) -> String {
-    format!(
-        "pod {} has a series of it that is NaN; what the others add up to would be too little",
-        pod.key.name
-    )
 }
 
 /// The labels that a value has in an answer: all but the metric's name.
