@@ -72,6 +72,9 @@ pub struct LimitsConfig {
     /// ([`Answer::Later`](crate::Answer::Later)), each on a thread of its own; more wait for their turn, and hold
     /// up nobody whose answer is at hand. At least 1. Default 2.
     pub max_evaluations: usize,
+    /// `--max-evaluations-waiting`: requests that wait for such a turn; more are refused with 429. They are among
+    /// those in flight, so that less than these leaves room for others. 0 is no limit. Default 100.
+    pub max_evaluations_waiting: usize,
     /// `--request-timeout`: the longest that a request may take; a `timeout` parameter can only shorten it.
     /// Default 60 s.
     pub request_timeout: Duration,
@@ -219,6 +222,7 @@ impl Default for LimitsConfig {
         Self {
             max_requests_in_flight: 400,
             max_evaluations: 2,
+            max_evaluations_waiting: 100,
             request_timeout: Duration::from_secs(60),
             max_connections: 4096,
             handshake_timeout: Duration::from_secs(10),

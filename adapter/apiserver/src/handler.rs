@@ -7,6 +7,7 @@ use std::{
 };
 
 use http::{Method, StatusCode, request::Parts};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::{self, Instant};
 
 use crate::{
@@ -71,7 +72,7 @@ impl Handler {
 
     pub(crate) async fn handle(&self, peer: &Peer, head: &Parts) -> Handled {
         let started = Instant::now();
-        let in_flight = Counted::new(&self.metrics);
+        let in_flight = Counted::new(&self.metrics.in_flight);
         let mut trace = Trace {
             verb: method_label(&head.method),
             route: "none".to_owned(),
@@ -163,13 +164,25 @@ impl Handler {
     /// Computes an answer when it is its turn, on a thread that serves nobody else: however long it takes, those
     /// whose answers are at hand, and the probes, do not notice.
     async fn evaluated(&self, work: Work, shape: Shape, target: &Target) -> Result<Reply, Status> {
-        let turn = self.pools.evaluations.clone().acquire_owned().await;
+        let turn = self.turn().await?;
         // Work that nobody waits for any more is done to its end, and its turn is over only then.
         let work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             shape.reply(Answer::Later(work))
         });
         work.await.unwrap_or_else(|_| Err(failed(target)))
+    }
+
+    /// Waits for a turn to compute, if there is room to wait.
+    async fn turn(&self) -> Result<Permit, Status> {
+        let turns = &self.pools.evaluations;
+        // A turn that is over goes to whoever waits longest: what is to be had here is nobody's.
+        if let Ok(turn) = turns.clone().try_acquire_owned() {
+            return Ok(turn);
+        }
+        let _room = self.permit(&self.pools.waiting)?;
+        let _waiting = Counted::new(&self.metrics.evaluations_waiting);
+        Ok(turns.clone().acquire_owned().await.expect("nobody closes the semaphore"))
     }
 
     /// The part that runs an API's own code: a panic there costs one request.
@@ -227,21 +240,21 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-/// A request in flight, also when it is cancelled.
-struct Counted<'a>(&'a Metrics);
+/// One more as long as it lives, also when it is cancelled.
+struct Counted<'a>(&'a Gauge);
 
 // === impl Counted ===
 
 impl<'a> Counted<'a> {
-    fn new(metrics: &'a Metrics) -> Self {
-        metrics.in_flight.inc();
-        Self(metrics)
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.dec();
+        self.0.dec();
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     pub(crate) request_duration: Durations<RouteLabels>,
     pub(crate) in_flight: Gauge,
     pub(crate) shed: Counter,
+    pub(crate) evaluations_waiting: Gauge,
     pub(crate) connections: Gauge,
     pub(crate) connections_accepted: Counter,
     pub(crate) connections_at_limit: Counter,
@@ -103,6 +104,11 @@ impl Metrics {
             "requests_shed",
             "Requests refused with 429 because too many were in flight",
             m.shed.clone(),
+        );
+        r.register(
+            "evaluations_waiting",
+            "Answers that wait for their turn to be computed",
+            m.evaluations_waiting.clone(),
         );
         r.register("connections", "Connections open, including handshakes", m.connections.clone());
         r.register("connections_accepted", "Connections accepted", m.connections_accepted.clone());
@@ -188,6 +194,7 @@ impl Default for Metrics {
             request_duration: Family::new_with_constructor(durations),
             in_flight: Gauge::default(),
             shed: Counter::default(),
+            evaluations_waiting: Gauge::default(),
             connections: Gauge::default(),
             connections_accepted: Counter::default(),
             connections_at_limit: Counter::default(),

@@ -24,12 +24,16 @@ pub(crate) struct Pools {
     pub(crate) privileged: Pool,
     /// Answers that are computed; whoever finds none left waits.
     pub(crate) evaluations: Arc<Semaphore>,
+    /// Those who wait for that.
+    pub(crate) waiting: Pool,
 }
 
 /// Permits for one kind of work.
 pub(crate) struct Pool {
     permits: Arc<Semaphore>,
     most: usize,
+    /// What those who hold permits do, for the message.
+    doing: &'static str,
     flag: &'static str,
 }
 
@@ -40,17 +44,19 @@ pub(crate) type Permit = OwnedSemaphorePermit;
 
 impl Pools {
     pub(crate) fn new(config: &Config) -> Self {
+        let Config { authentication, authorization, limits, .. } = config;
+        let in_flight = |most, flag| Pool::new(most, "are in flight", flag);
         Self {
-            strangers: Pool::new(
-                config.authentication.reviews_in_flight,
-                "--authentication-token-webhook-inflight",
+            strangers: in_flight(authentication.reviews_in_flight, "--authentication-token-webhook-inflight"),
+            access: in_flight(authorization.reviews_in_flight, "--authorization-webhook-inflight"),
+            answers: in_flight(limits.max_requests_in_flight, "--max-requests-inflight"),
+            privileged: in_flight(limits.max_requests_in_flight, "--max-requests-inflight"),
+            evaluations: Arc::new(Semaphore::new(limits.max_evaluations.clamp(1, Semaphore::MAX_PERMITS))),
+            waiting: Pool::new(
+                limits.max_evaluations_waiting,
+                "wait for their turn to be computed",
+                "--max-evaluations-waiting",
             ),
-            access: Pool::new(config.authorization.reviews_in_flight, "--authorization-webhook-inflight"),
-            answers: Pool::new(config.limits.max_requests_in_flight, "--max-requests-inflight"),
-            privileged: Pool::new(config.limits.max_requests_in_flight, "--max-requests-inflight"),
-            evaluations: Arc::new(Semaphore::new(
-                config.limits.max_evaluations.clamp(1, Semaphore::MAX_PERMITS),
-            )),
         }
     }
 }
@@ -59,19 +65,19 @@ impl Pools {
 
 impl Pool {
     /// `most` 0 is no limit; `flag` is what an administrator can turn.
-    fn new(most: usize, flag: &'static str) -> Self {
+    fn new(most: usize, doing: &'static str, flag: &'static str) -> Self {
         let permits = if most == 0 { Semaphore::MAX_PERMITS } else { most.min(Semaphore::MAX_PERMITS) };
-        Self { permits: Arc::new(Semaphore::new(permits)), most, flag }
+        Self { permits: Arc::new(Semaphore::new(permits)), most, doing, flag }
     }
 
     /// # Errors
     /// 429 when none is left.
     pub(crate) fn take(&self) -> Result<Permit, Status> {
         self.permits.clone().try_acquire_owned().map_err(|_| {
-            let (most, flag) = (self.most, self.flag);
+            let Self { most, doing, flag, .. } = self;
             Status::new(
                 Reason::TooManyRequests,
-                format!("too many requests: {most} are in flight ({flag}); try again later"),
+                format!("too many requests: {most} {doing} ({flag}); try again later"),
             )
         })
     }
@@ -84,7 +90,7 @@ mod tests {
     #[test]
     fn none_is_no_limit() {
         for (most, expected) in [(0, 1000), (1, 1), (7, 7), (usize::MAX, 1000)] {
-            let pool = Pool::new(most, "--flag");
+            let pool = Pool::new(most, "are in flight", "--flag");
             let taken: Vec<_> = std::iter::from_fn(|| pool.take().ok()).take(1000).collect();
             assert_eq!(taken.len(), expected, "{most}");
         }

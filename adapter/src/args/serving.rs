@@ -49,6 +49,10 @@ pub(super) struct ServingArgs {
     /// turn and hold up nobody else. Each takes a processor.
     #[arg(long, value_name = "COUNT", default_value = "2", value_parser = at_least_one())]
     max_evaluations_inflight: usize,
+    /// The most requests that wait for such a turn; more are refused with 429. They count among the requests at one time.
+    /// 0 is no limit.
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    max_evaluations_waiting: usize,
     /// The most connections at one time; more wait.
     #[arg(long, value_name = "COUNT", default_value = "4096", value_parser = at_least_one())]
     max_connections: usize,
@@ -133,6 +137,7 @@ impl ServingArgs {
         LimitsConfig {
             max_requests_in_flight: self.max_requests_inflight,
             max_evaluations: self.max_evaluations_inflight,
+            max_evaluations_waiting: self.max_evaluations_waiting,
             request_timeout: self.request_timeout,
             max_connections: self.max_connections,
             header_read_timeout: self.header_timeout,

@@ -159,6 +159,42 @@ async fn answers_that_take_computing() {
     assert_eq!(server.front_proxy().get(path, &user).await.code, 200);
 }
 
+/// There is room for some to wait until they are computed, and no more.
+#[tokio::test]
+async fn answers_that_wait_to_be_computed() {
+    let server = start(|config| {
+        config.limits.max_evaluations = 1;
+        config.limits.max_evaluations_waiting = 1;
+    })
+    .await;
+    let user = [("x-remote-user", "worker")];
+    let path = "/apis/gears.example.com/v1/wheels/many";
+    let count = || {
+        let dial = server.front_proxy();
+        tokio::spawn(async move { dial.get(path, &user).await })
+    };
+    let counted = [count(), count()];
+    eventually("one is computed, one waits", || async {
+        server.brake.waiting() == 1 && server.metric("apiserver_evaluations_waiting") == 1.0
+    })
+    .await;
+
+    let shed = server.front_proxy().get(path, &user).await;
+    assert_eq!((shed.code, shed.json()["reason"].as_str()), (429, Some("TooManyRequests")));
+    assert!(
+        shed.body.contains("1 wait for their turn to be computed (--max-evaluations-waiting)"),
+        "{shed:?}"
+    );
+    assert_eq!(server.metric("apiserver_requests_shed_total"), 1.0);
+    assert_eq!(server.front_proxy().get("/apis/gears.example.com/v1/wheels/w", &user).await.code, 200);
+
+    server.brake.release();
+    for reply in counted {
+        assert_eq!(reply.await.unwrap().code, 200);
+    }
+    assert_eq!(server.metric("apiserver_evaluations_waiting"), 0.0);
+}
+
 #[tokio::test]
 async fn time_of_a_request() {
     let server = start(|_| {}).await;

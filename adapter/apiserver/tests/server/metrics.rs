@@ -30,6 +30,7 @@ async fn page() {
         "apiserver_request_duration_seconds_count{route=\"discovery\"} 3",
         "apiserver_requests_in_flight 0",
         "apiserver_requests_shed_total 0",
+        "apiserver_evaluations_waiting 0",
         "apiserver_connections_accepted_total 2",
         "apiserver_connections_at_limit_total 0",
         "apiserver_tls_handshake_failures_total 0",
