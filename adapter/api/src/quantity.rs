@@ -10,15 +10,20 @@ use std::fmt::{self, Write as _};
 /// wraps silently past that (`api/resource/math.go`, `MaxMilliValue`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quantity {
-    /// Billionths.
-    nanos: i128,
+    /// No multiple of a thousand, unless it is 0 ones.
+    mantissa: i128,
+    /// Of the thousands that it is multiplied by, from billionths on: an index into [`SUFFIXES`].
+    thousands: usize,
 }
 
 const NANOS: i128 = 1_000_000_000;
 /// `MaxMilliValue`: the largest integer whose thousandths fit an `int64`.
 const MAX: i128 = 9_223_372_036_854_775 * NANOS;
-const SUFFIXES: [&str; 7] = ["n", "u", "m", "", "k", "M", "G"];
-const LARGE_SUFFIXES: [&str; 3] = ["T", "P", "E"];
+const SUFFIXES: [&str; 10] = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
+/// Where ones stand among them.
+const ONES: usize = 3;
+/// From here on doubles are further apart than 1.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 // === impl Quantity ===
 
@@ -30,31 +35,49 @@ impl Quantity {
         if !value.is_finite() {
             return None;
         }
+        // Most values are counts of something: their digits need no search.
+        if value.fract() == 0.0 && value.abs() < EXACT {
+            #[expect(clippy::cast_possible_truncation, reason = "it is whole and small enough")]
+            return Some(Self::canonical((value as i64).into(), ONES));
+        }
         #[expect(
             clippy::cast_precision_loss,
             reason = "the bound is exact to the next double, which suffices"
         )]
         let limit = (MAX / NANOS) as f64;
-        if value.abs() >= limit {
-            return Some(Self { nanos: if value < 0.0 { -MAX } else { MAX } });
+        let nanos = match value.abs() >= limit {
+            true if value < 0.0 => -MAX,
+            true => MAX,
+            false => nanos_of(value),
+        };
+        Some(Self::canonical(nanos, 0))
+    }
+
+    fn canonical(mantissa: i128, thousands: usize) -> Self {
+        // Dividing 128 bits takes ten times as long, and they are seldom needed.
+        match i64::try_from(mantissa) {
+            Ok(0) => Self { mantissa: 0, thousands: ONES },
+            Ok(mut mantissa) => {
+                let mut thousands = thousands;
+                while mantissa % 1000 == 0 {
+                    mantissa /= 1000;
+                    thousands += 1;
+                }
+                Self { mantissa: mantissa.into(), thousands }
+            }
+            Err(_) if mantissa % 1000 == 0 => Self::canonical(mantissa / 1000, thousands + 1),
+            Err(_) => Self { mantissa, thousands },
         }
-        Some(Self { nanos: nanos_of(value) })
     }
 }
 
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut mantissa = self.nanos;
-        let mut thousands = 0;
-        while mantissa != 0 && mantissa % 1000 == 0 {
-            mantissa /= 1000;
-            thousands += 1;
+        let suffix = SUFFIXES.get(self.thousands).copied().unwrap_or_default();
+        match i64::try_from(self.mantissa) {
+            Ok(small) => write!(f, "{small}{suffix}"),
+            Err(_) => write!(f, "{}{suffix}", self.mantissa),
         }
-        let suffix = match mantissa {
-            0 => "",
-            _ => SUFFIXES.iter().chain(&LARGE_SUFFIXES).nth(thousands).copied().unwrap_or_default(),
-        };
-        write!(f, "{mantissa}{suffix}")
     }
 }
 
@@ -141,6 +164,19 @@ mod tests {
         check(5e-324, "0");
         check(123_456_789.1, "123456789100m");
         check(9_007_199_254_740_993.0, "9007199254740992");
+    }
+
+    #[test]
+    fn whole_numbers_are_what_they_are_by_their_digits() {
+        for power in 0..53 {
+            for value in [-1, 0, 1].map(|n: i64| (1 << power) + n).into_iter().flat_map(|n| [n, -n]) {
+                #[expect(clippy::cast_precision_loss, reason = "these are exact")]
+                let by_digits = nanos_of(value as f64);
+                #[expect(clippy::cast_precision_loss, reason = "these are exact")]
+                let quantity = Quantity::new(value as f64);
+                assert_eq!(quantity, Some(Quantity::canonical(by_digits, 0)), "{value}");
+            }
+        }
     }
 
     #[test]
