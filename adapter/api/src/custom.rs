@@ -13,7 +13,9 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use podgauge_apiserver::{Answer, Api, ApiResource, Definition, GroupVersion, Request, Selector, Status};
+use podgauge_apiserver::{
+    Answer, Api, ApiResource, Definition, GroupVersion, Request, Selector, Status, protobuf::Message,
+};
 use podgauge_store::{Objects, Pod, Reader, Timestamp};
 use prometheus_client::registry::Registry;
 
@@ -24,6 +26,7 @@ use crate::{
     draft::Draft,
     explain::{Subject, Unavailable},
     fields::FieldSelector,
+    messages,
     names::Metric,
     route::Route,
     rules::Rules,
@@ -114,6 +117,13 @@ impl Api for CustomMetrics {
 
     fn definitions(&self) -> Vec<Definition> {
         schema::definitions(self.version)
+    }
+
+    fn message(&self) -> Option<&'static Message> {
+        Some(match self.version {
+            Version::V1Beta1 => &messages::METRIC_VALUES_V1BETA1,
+            Version::V1Beta2 => &messages::METRIC_VALUES_V1BETA2,
+        })
     }
 
     fn get(&self, request: &Request) -> Result<Answer, Status> {

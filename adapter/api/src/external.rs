@@ -14,6 +14,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use podgauge_apiserver::{
     Answer, Api, ApiResource, Definition, GroupVersion, Representation, Request, Status, Table,
+    protobuf::Message,
     table::{Column, Row},
 };
 use podgauge_promql::{Labels, METRIC_NAME};
@@ -27,6 +28,7 @@ use crate::{
     custom::Clock,
     discovery::is_addressable,
     document::{rfc3339, whole_seconds},
+    messages,
     rules::{Element, conditions},
     schema,
     selectors::Selectors,
@@ -145,6 +147,10 @@ impl Api for ExternalMetrics {
 
     fn definitions(&self) -> Vec<Definition> {
         schema::external_definitions()
+    }
+
+    fn message(&self) -> Option<&'static Message> {
+        Some(&messages::EXTERNAL_METRIC_VALUES)
     }
 
     fn get(&self, request: &Request) -> Result<Answer, Status> {

@@ -15,7 +15,7 @@
 //!   audience ── who is told what was read
 //!   ruled, rules ── names of a configuration file -> a query over the store's series
 //!   explain ── no value -> a message that says why and what to do
-//!   version, draft, document, table, discovery, schema ── what leaves
+//!   version, draft, document, table, discovery, schema, messages ── what leaves
 //! ```
 
 mod age;
@@ -29,6 +29,7 @@ mod external;
 mod fields;
 mod histogram;
 mod merge;
+mod messages;
 mod names;
 mod quantity;
 mod route;

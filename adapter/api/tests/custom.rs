@@ -15,7 +15,7 @@ use std::{
 };
 
 use podgauge_api::{Audience, Config, CustomMetrics, Rules};
-use podgauge_apiserver::{Answer, Api, Query, Representation, Request};
+use podgauge_apiserver::{Answer, Api, Query, Representation, Request, protobuf};
 use podgauge_store::{
     Endpoint, Failure, FailureKind, Kind, LayoutBuilder, ObjectKind, Objects, Outcome, Pod, PodKey,
     PodLabels, PodUpdate, Reader, Scheme, Timestamp, WhyNot, Writer,
@@ -216,6 +216,10 @@ fn documents_are_kubernetes_own_to_the_byte() {
             other => panic!("nobody asked for {other:?}"),
         }
     };
+    let protobuf = |api: &CustomMetrics| {
+        let bytes = protobuf::from_json(get(api).as_bytes(), api.message().unwrap()).unwrap();
+        bytes.escape_ascii().to_string()
+    };
     assert_eq!(
         get(&apis[0]),
         r#"{"kind":"MetricValueList","apiVersion":"custom.metrics.k8s.io/v1beta1","metadata":{},"items":[{"describedObject":{"kind":"Pod","namespace":"shop","name":"web-0","apiVersion":"v1"},"metricName":"messages","timestamp":"2026-08-21T11:29:11Z","value":"1500m","selector":null}]}"#
@@ -223,6 +227,14 @@ fn documents_are_kubernetes_own_to_the_byte() {
     assert_eq!(
         get(&apis[1]),
         r#"{"kind":"MetricValueList","apiVersion":"custom.metrics.k8s.io/v1beta2","metadata":{},"items":[{"describedObject":{"kind":"Pod","namespace":"shop","name":"web-0","apiVersion":"v1"},"metric":{"name":"messages","selector":null},"timestamp":"2026-08-21T11:29:11Z","value":"1500m"}]}"#
+    );
+    assert_eq!(
+        protobuf(&apis[0]),
+        r"k8s\x00\n0\x12\x0fMetricValueList\n\x1dcustom.metrics.k8s.io/v1beta1\x127\n\x00\x123\n\x16\n\x03Pod\x12\x04shop\x1a\x05web-0*\x02v1\x12\x08messages\x1a\x06\x08\x87\xed\xa0\xd4\x06*\x07\n\x051500m"
+    );
+    assert_eq!(
+        protobuf(&apis[1]),
+        r"k8s\x00\n0\x12\x0fMetricValueList\n\x1dcustom.metrics.k8s.io/v1beta2\x129\n\x00\x125\n\x16\n\x03Pod\x12\x04shop\x1a\x05web-0*\x02v1\x12\n\n\x08messages\x1a\x06\x08\x87\xed\xa0\xd4\x06*\x07\n\x051500m"
     );
 }
 

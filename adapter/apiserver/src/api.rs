@@ -9,7 +9,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{status::Status, table::Table};
+use crate::{protobuf::Message, status::Status, table::Table};
 
 /// One group-version, served under `/apis/<group>/<version>`.
 pub trait Api: Send + Sync + 'static {
@@ -23,6 +23,9 @@ pub trait Api: Send + Sync + 'static {
 
     /// The kinds of this group-version, for OpenAPI.
     fn definitions(&self) -> Vec<Definition>;
+
+    /// How the kind that it answers with is written in protobuf; `None` if that is never so.
+    fn message(&self) -> Option<&'static Message>;
 
     /// Answers a `GET` of a path below the group-version, in less than a millisecond or so: all other requests
     /// wait as long.

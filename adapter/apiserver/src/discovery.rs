@@ -65,11 +65,12 @@ pub(crate) fn resource_list(api: &dyn Api) -> Vec<u8> {
     })
 }
 
-/// `GET /apis` for who takes it: an `APIGroupDiscoveryList` of `apidiscovery.k8s.io/v2`.
+/// `GET /apis` for who takes it: an `APIGroupDiscoveryList` of a version of `apidiscovery.k8s.io`: `v2`, or
+/// `v2beta1` with the same members, for which kube-apiserver 1.26 to 1.29 asks.
 ///
 /// It holds every group-version that is served: kube-apiserver takes one that is missing for one that
 /// is current and empty.
-pub(crate) fn aggregated(groups: &[Group]) -> Vec<u8> {
+pub(crate) fn aggregated(groups: &[Group], version: &str) -> Vec<u8> {
     let item = |group: &Group| {
         let version = |api: &Arc<dyn Api>| {
             json!({
@@ -85,7 +86,7 @@ pub(crate) fn aggregated(groups: &[Group]) -> Vec<u8> {
     };
     bytes(&json!({
         "kind": "APIGroupDiscoveryList",
-        "apiVersion": "apidiscovery.k8s.io/v2",
+        "apiVersion": format!("apidiscovery.k8s.io/{version}"),
         "metadata": {},
         "items": groups.iter().map(item).collect::<Vec<_>>(),
     }))

@@ -2,7 +2,6 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
     time::Duration,
 };
 
@@ -17,13 +16,13 @@ use crate::{
     config::LimitsConfig,
     go_duration,
     metrics::Metrics,
+    negotiate::{self, Form},
     pools::{Permit, Pool, Pools},
     request_info::RequestInfo,
     respond::{self, Reply},
-    routes::{Asked, Outcome, Routes, Shape},
+    routes::{Asked, Outcome, Route, Routes, Shape},
     status::{Reason, Status},
     target::Target,
-    user::User,
 };
 
 /// Answers requests.
@@ -80,13 +79,14 @@ impl Handler {
             is_evaluated: false,
         };
         let target = Target::parse(&head.uri, &self.limits);
+        let forms = negotiate::accepted(&head.headers);
         let outcome = match &target {
-            Ok(target) => self.within_time(peer, head, target, &mut trace).await,
+            Ok(target) => self.within_time(peer, head, target, &forms, &mut trace).await,
             Err(status) => Err(status.clone()),
         };
         let (mut reply, permit) = outcome.unwrap_or_else(|status| (respond::status(&status), None));
         let query = target.as_ref().ok().map(|target| &target.query);
-        respond::finish(&mut reply, &head.method, &head.headers, query);
+        respond::finish(&mut reply, &head.method, &head.headers, &forms, query);
         drop(in_flight);
         self.metrics.request(trace.verb, &trace.route, reply.status().as_u16(), started.elapsed());
         // As upstream over HTTP/2: whoever is unknown does not keep a connection.
@@ -99,10 +99,11 @@ impl Handler {
         peer: &Peer,
         head: &Parts,
         target: &Target,
+        forms: &[Form],
         trace: &mut Trace,
     ) -> Result<(Reply, Option<Permit>), Status> {
         let limit = time_limit(&target.query, self.limits.request_timeout)?;
-        let answer = time::timeout(limit, self.answer(peer, head, target, trace)).await;
+        let answer = time::timeout(limit, self.answer(peer, head, target, forms, trace)).await;
         answer.unwrap_or_else(|_| {
             let why = if trace.is_evaluated {
                 "answers that have to be computed take long, or are many (--max-evaluations-inflight)"
@@ -118,6 +119,7 @@ impl Handler {
         peer: &Peer,
         head: &Parts,
         target: &Target,
+        forms: &[Form],
         trace: &mut Trace,
     ) -> Result<(Reply, Option<Permit>), Status> {
         let segments = target.segments();
@@ -151,7 +153,15 @@ impl Handler {
             (false, false) => Some(self.permit(&self.pools.answers)?),
         };
         // A failure's document is small.
-        let reply = match self.routed(route, head, target, &info, &user)? {
+        let asked = Asked {
+            method: &head.method,
+            headers: &head.headers,
+            forms,
+            query: &target.query,
+            info: &info,
+            user: &user,
+        };
+        let reply = match self.routed(route, &asked, target)? {
             Outcome::Reply(reply) => reply,
             Outcome::Later(work, shape) => {
                 trace.is_evaluated = true;
@@ -186,16 +196,8 @@ impl Handler {
     }
 
     /// The part that runs an API's own code: a panic there costs one request.
-    fn routed(
-        &self,
-        route: crate::routes::Route<'_>,
-        head: &Parts,
-        target: &Target,
-        info: &RequestInfo,
-        user: &Arc<User>,
-    ) -> Result<Outcome, Status> {
-        let asked = Asked { method: &head.method, headers: &head.headers, query: &target.query, info, user };
-        catch_unwind(AssertUnwindSafe(|| self.routes.answer(route, &asked)))
+    fn routed(&self, route: Route<'_>, asked: &Asked<'_>, target: &Target) -> Result<Outcome, Status> {
+        catch_unwind(AssertUnwindSafe(|| self.routes.answer(route, asked)))
             .unwrap_or_else(|_| Err(failed(target)))
     }
 

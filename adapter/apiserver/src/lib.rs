@@ -43,6 +43,7 @@ mod openapi;
 mod pools;
 mod pretty;
 pub mod probes;
+pub mod protobuf;
 mod reload;
 mod request_info;
 mod respond;

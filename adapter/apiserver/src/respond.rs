@@ -3,18 +3,21 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
-use crate::{api::Query, etag::Tagged, negotiate, pretty, status::Status, yaml};
+use crate::{
+    api::Query,
+    etag::Tagged,
+    negotiate::{self, Encoding, Form, View},
+    pretty,
+    protobuf::{self, Message},
+    status::Status,
+    yaml,
+};
 
 /// A complete response.
 pub(crate) type Reply = Response<Bytes>;
 
-/// The content type of every document but two.
-pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// The content type of those that are asked for as YAML.
-const YAML: HeaderValue = HeaderValue::from_static("application/yaml");
-/// The content type of aggregated discovery.
-pub(crate) const DISCOVERY: HeaderValue =
-    HeaderValue::from_static("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+/// The content type of most documents.
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static(Encoding::Json.media_type());
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 /// Longer audit IDs are not echoed (apiserver's `audit.maxAuditIDLength`).
@@ -24,28 +27,30 @@ const MAX_AUDIT_ID_BYTES: usize = 64;
 #[derive(Clone, Copy)]
 struct Verbatim;
 
-/// Marks a response that has no other form.
+/// Marks a response that [`finish`] writes as the caller likes it best; with the message, if it has a form in protobuf.
 #[derive(Clone, Copy)]
-struct JsonAlone;
+struct AnyEncoding(Option<&'static Message>);
 
-/// 200 with a document, in JSON until [`finish`].
-pub(crate) fn json(document: Vec<u8>) -> Reply {
-    reply(StatusCode::OK, JSON, document)
-}
-
-/// 200 with a JSON document, written as YAML.
-pub(crate) fn yaml(document: Vec<u8>) -> Reply {
-    match yaml::from_json(&document) {
-        Some(yaml) => reply(StatusCode::OK, YAML, yaml),
-        None => json(document),
-    }
-}
-
-/// 200 with a table.
-pub(crate) fn table(document: Vec<u8>) -> Reply {
-    let mut reply = json(document);
-    reply.extensions_mut().insert(JsonAlone);
+/// 200 with a JSON document, of this message in protobuf.
+pub(crate) fn document(document: Vec<u8>, message: Option<&'static Message>) -> Reply {
+    let mut reply = reply(StatusCode::OK, JSON, document);
+    reply.extensions_mut().insert(AnyEncoding(message));
     reply
+}
+
+/// 200 with a JSON document, written in `encoding` if it can be.
+pub(crate) fn encoded(document: Vec<u8>, encoding: Encoding, message: Option<&Message>) -> Reply {
+    let (encoding, body) = encode(document, encoding, message);
+    reply(StatusCode::OK, HeaderValue::from_static(encoding.media_type()), body)
+}
+
+/// The `APIGroupDiscoveryList` of this version, with its ETag.
+pub(crate) fn discovery(document: Vec<u8>, version: &str, encoding: Encoding, request: &HeaderMap) -> Reply {
+    let (encoding, body) = encode(document, encoding, Some(&protobuf::API_GROUP_DISCOVERY_LIST));
+    let media_type = encoding.media_type();
+    let content_type = format!("{media_type};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+    let content_type = content_type.try_into().expect("these are words of ours");
+    tagged(&Tagged::new(body), content_type, request)
 }
 
 /// Text for people or for Prometheus.
@@ -58,6 +63,7 @@ pub(crate) fn text(code: StatusCode, content_type: &'static str, body: String) -
 /// The failure as its document.
 pub(crate) fn status(status: &Status) -> Reply {
     let mut reply = reply(status.code, JSON, status.to_json());
+    reply.extensions_mut().insert(AnyEncoding(Some(&protobuf::STATUS)));
     match status.code {
         StatusCode::FORBIDDEN => {
             let nosniff = HeaderValue::from_static("nosniff");
@@ -100,21 +106,33 @@ pub(crate) fn moved(to: &str) -> Reply {
     reply
 }
 
-/// Adds what every response has, in the shape that the caller likes.
-pub(crate) fn finish(reply: &mut Reply, method: &Method, request: &HeaderMap, query: Option<&Query>) {
+/// Adds what every response has, in the form that the caller likes.
+pub(crate) fn finish(
+    reply: &mut Reply,
+    method: &Method,
+    request: &HeaderMap,
+    forms: &[Form],
+    query: Option<&Query>,
+) {
     let is_json = reply.headers().get(header::CONTENT_TYPE) == Some(&JSON);
     if is_json && !reply.body().is_empty() && reply.extensions().get::<Verbatim>().is_none() {
-        let is_yaml = reply.extensions().get::<JsonAlone>().is_none() && negotiate::prefers_yaml(request);
-        if let Some(document) = is_yaml.then(|| yaml::from_json(reply.body())).flatten() {
-            *reply.body_mut() = document.into();
-            reply.headers_mut().insert(header::CONTENT_TYPE, YAML);
-        } else {
-            let compact = std::mem::take(reply.body_mut());
-            let mut document =
-                if wants_pretty(request, query) { pretty::indent(&compact) } else { Vec::from(compact) };
+        let json = Vec::from(std::mem::take(reply.body_mut()));
+        let (encoding, mut document) = match reply.extensions().get() {
+            Some(AnyEncoding(message)) => {
+                let preferred = negotiate::encoding_of(View::Object, forms, message.is_some());
+                encode(json, preferred.unwrap_or(Encoding::Json), *message)
+            }
+            None => (Encoding::Json, json),
+        };
+        if encoding == Encoding::Json {
+            if wants_pretty(request, query) {
+                document = pretty::indent(&document);
+            }
             document.push(b'\n');
-            *reply.body_mut() = document.into();
         }
+        *reply.body_mut() = document.into();
+        let content_type = HeaderValue::from_static(encoding.media_type());
+        reply.headers_mut().insert(header::CONTENT_TYPE, content_type);
     }
     if method == Method::HEAD {
         *reply.body_mut() = Bytes::new();
@@ -124,6 +142,16 @@ pub(crate) fn finish(reply: &mut Reply, method: &Method, request: &HeaderMap, qu
     if let Some(id) = request.get(AUDIT_ID).filter(|id| id.len() <= MAX_AUDIT_ID_BYTES) {
         headers.insert(AUDIT_ID, id.clone());
     }
+}
+
+/// A JSON document in another encoding, and as it is where it has no such form.
+fn encode(document: Vec<u8>, encoding: Encoding, message: Option<&Message>) -> (Encoding, Vec<u8>) {
+    let encoded = match encoding {
+        Encoding::Json => None,
+        Encoding::Yaml => yaml::from_json(&document),
+        Encoding::Protobuf => message.and_then(|message| protobuf::from_json(&document, message)),
+    };
+    encoded.map_or((Encoding::Json, document), |encoded| (encoding, encoded))
 }
 
 fn reply(code: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Reply {

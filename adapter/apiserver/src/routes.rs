@@ -10,9 +10,10 @@ use crate::{
     api::{Answer, Api, Attributes, GroupVersion, Query, Representation, Request, Work},
     discovery::{self, Group},
     etag::Tagged,
-    negotiate::{self, Form},
+    negotiate::{self, Encoding, Form, View},
     openapi::{self, OpenApi},
     probes::Probes,
+    protobuf::{self, Message},
     request_info::RequestInfo,
     respond::{self, Reply},
     status::{Reason, Status},
@@ -23,8 +24,6 @@ use crate::{
 pub type MetricsPage = Arc<dyn Fn() -> String + Send + Sync>;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// The forms of every document but OpenAPI's.
-const DOCUMENTS: &str = "application/json, application/yaml";
 /// What a message quotes of a path, in characters.
 const MAX_QUOTED_CHARS: usize = 200;
 
@@ -59,17 +58,19 @@ pub(crate) enum Outcome {
     Later(Work, Shape),
 }
 
-/// How the caller takes an API's answer.
+/// How the caller takes an API's answer, if it takes one of such a kind.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
-    takes_documents: bool,
-    is_yaml: bool,
+    object: Option<Encoding>,
+    table: Option<Encoding>,
+    message: Option<&'static Message>,
 }
 
 /// What routing looks at besides the path.
 pub(crate) struct Asked<'a> {
     pub(crate) method: &'a Method,
     pub(crate) headers: &'a HeaderMap,
+    pub(crate) forms: &'a [Form],
     pub(crate) query: &'a Query,
     pub(crate) info: &'a RequestInfo,
     pub(crate) user: &'a User,
@@ -140,7 +141,7 @@ impl Routes {
         match route {
             Route::Resource(api, segments) => {
                 only_get(asked)?;
-                resource(api, segments, &negotiate::accepted(asked.headers), asked)
+                resource(api, segments, asked)
             }
             route => self.reply(route, asked).map(Outcome::Reply),
         }
@@ -156,35 +157,40 @@ impl Routes {
             return Err(self.not_found(asked.info));
         }
         only_get(asked)?;
-        let forms = negotiate::accepted(asked.headers);
-        let json = |document: Vec<u8>| {
-            let is_taken = forms.iter().any(|form| form.is_document());
-            if is_taken { Ok(respond::json(document)) } else { Err(not_acceptable(DOCUMENTS)) }
+        let document = |document: Vec<u8>, message: Option<&'static Message>| match negotiate::encoding_of(
+            View::Object,
+            asked.forms,
+            message.is_some(),
+        ) {
+            Some(_) => Ok(respond::document(document, message)),
+            None => Err(not_acceptable(documents(message))),
         };
         let tagged = |document: &Tagged| {
-            if forms.contains(&Form::Json) {
+            if asked.forms.contains(&Form { view: View::Object, encoding: Encoding::Json }) {
                 Ok(respond::tagged(document, respond::JSON, asked.headers))
             } else {
-                Err(not_acceptable("application/json"))
+                Err(not_acceptable(&[Encoding::Json]))
             }
         };
         match route {
             Route::Metrics(page) => Ok(respond::text(StatusCode::OK, OPENMETRICS, page())),
-            Route::Version => json(self.version.clone()),
-            Route::Groups => match forms.iter().find(|form| **form != Form::Table) {
-                Some(Form::Discovery) => {
-                    let document = Tagged::new(discovery::aggregated(&self.groups));
-                    Ok(respond::tagged(&document, respond::DISCOVERY, asked.headers))
+            Route::Version => document(self.version.clone(), None),
+            Route::Groups => match asked.forms.iter().find(|form| form.view != View::Table) {
+                Some(&Form { view: View::Discovery(version), encoding }) => {
+                    let groups = discovery::aggregated(&self.groups, version);
+                    Ok(respond::discovery(groups, version, encoding, asked.headers))
                 }
-                Some(_) => {
-                    let mut reply = json(discovery::group_list(&self.groups))?;
+                _ => {
+                    let groups = discovery::group_list(&self.groups);
+                    let mut reply = document(groups, Some(&protobuf::API_GROUP_LIST))?;
                     reply.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
                     Ok(reply)
                 }
-                None => Err(not_acceptable(DOCUMENTS)),
             },
-            Route::Group(group) => json(discovery::group(group)),
-            Route::GroupVersion(api) => json(discovery::resource_list(api)),
+            Route::Group(group) => document(discovery::group(group), Some(&protobuf::API_GROUP)),
+            Route::GroupVersion(api) => {
+                document(discovery::resource_list(api), Some(&protobuf::API_RESOURCE_LIST))
+            }
             Route::OpenApiV2 => tagged(&self.openapi.v2),
             Route::OpenApiV3 => tagged(&self.openapi.v3_index),
             Route::OpenApiV3Of(of, document) => match asked.query.value("hash") {
@@ -239,15 +245,18 @@ impl Routes {
 
 impl Shape {
     /// # Errors
-    /// 406 for a document whose caller takes tables alone; as the work's, if it is not done yet.
+    /// 406 for an object whose caller takes tables alone; as the work's, if it is not done yet.
     pub(crate) fn reply(self, answer: Answer) -> Result<Reply, Status> {
-        match answer {
-            Answer::Table(table) => Ok(respond::table(table.to_json())),
+        match (answer, self.object) {
+            (Answer::Table(table), _) => {
+                Ok(respond::encoded(table.to_json(), self.table.unwrap_or(Encoding::Json), None))
+            }
+            (Answer::Json(document), Some(encoding)) => {
+                Ok(respond::encoded(document, encoding, self.message))
+            }
             // The API draws no table of this.
-            Answer::Json(_) if !self.takes_documents => Err(not_acceptable(DOCUMENTS)),
-            Answer::Json(document) if self.is_yaml => Ok(respond::yaml(document)),
-            Answer::Json(document) => Ok(respond::json(document)),
-            Answer::Later(_) => self.reply(answer.finished()?),
+            (Answer::Json(_), None) => Err(not_acceptable(documents(self.message))),
+            (answer @ Answer::Later(_), _) => self.reply(answer.finished()?),
         }
     }
 }
@@ -269,16 +278,13 @@ impl Route<'_> {
     }
 }
 
-fn resource(
-    api: &dyn Api,
-    segments: Vec<String>,
-    forms: &[Form],
-    asked: &Asked<'_>,
-) -> Result<Outcome, Status> {
-    let representation = match forms.iter().find(|form| **form != Form::Discovery) {
-        Some(Form::Table) => Representation::Table,
+fn resource(api: &dyn Api, segments: Vec<String>, asked: &Asked<'_>) -> Result<Outcome, Status> {
+    let message = api.message();
+    let forms = asked.forms.iter().filter(|form| form.is_available(message.is_some()));
+    let representation = match forms.map(|form| form.view).find(|view| !matches!(view, View::Discovery(_))) {
+        Some(View::Table) => Representation::Table,
         Some(_) => Representation::Object,
-        None => return Err(not_acceptable(DOCUMENTS)),
+        None => return Err(not_acceptable(documents(message))),
     };
     let attributes = match asked.info {
         RequestInfo::Resource(attributes) => attributes.clone(),
@@ -286,12 +292,15 @@ fn resource(
         RequestInfo::Path { .. } => Attributes::default(),
     };
     let request = Request { attributes, segments, query: asked.query.clone(), representation };
-    let document = forms.iter().find(|form| form.is_document());
-    let shape = Shape { takes_documents: document.is_some(), is_yaml: document == Some(&Form::Yaml) };
+    let shape = Shape {
+        object: negotiate::encoding_of(View::Object, asked.forms, message.is_some()),
+        table: negotiate::encoding_of(View::Table, asked.forms, false),
+        message,
+    };
     match api.get(&request)? {
         Answer::Later(work) => Ok(Outcome::Later(work, shape)),
         // Reading a long list and writing it again takes computing, too.
-        Answer::Json(document) if shape.is_yaml => {
+        Answer::Json(document) if shape.object == Some(Encoding::Yaml) => {
             Ok(Outcome::Later(Work::new(|| Ok(Answer::Json(document))), shape))
         }
         answer => shape.reply(answer).map(Outcome::Reply),
@@ -308,6 +317,16 @@ fn only_get(asked: &Asked<'_>) -> Result<(), Status> {
     ))
 }
 
-fn not_acceptable(accepted: &str) -> Status {
+/// How an object can be written that has this message, or none.
+fn documents(message: Option<&Message>) -> &'static [Encoding] {
+    match message {
+        Some(_) => &[Encoding::Json, Encoding::Yaml, Encoding::Protobuf],
+        None => &[Encoding::Json, Encoding::Yaml],
+    }
+}
+
+fn not_acceptable(accepted: &[Encoding]) -> Status {
+    let accepted: Vec<&str> = accepted.iter().map(|encoding| encoding.media_type()).collect();
+    let accepted = accepted.join(", ");
     Status::new(Reason::NotAcceptable, format!("only the following media types are accepted: {accepted}"))
 }

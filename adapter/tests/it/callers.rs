@@ -1,7 +1,7 @@
 //! URL, caller and selector against code, reason and body: `callers.golden` holds both sides.
 //!
 //! A case is a line `> CALLER METHOD PATH`, with ` as ACCEPT` behind it for a header `Accept`; what follows is the code, the
-//! content type and the body. Times, ports and ages are masked. `UPDATE_GOLDEN=1` writes the file anew; read the difference.
+//! content type and the body, escaped if it is protobuf. Times, ports and ages are masked. `UPDATE_GOLDEN=1` writes the file anew; read the difference.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -149,6 +149,7 @@ async fn ask(cluster: &Handle, podgauge: &Podgauge, case: &str) -> String {
     let answer = caller.client.send(request.body(Bytes::new()).unwrap()).await.unwrap();
     let kind = answer.headers().get("content-type").map_or("no content", |kind| kind.to_str().unwrap());
     let body = match json(&answer) {
+        _ if kind == "application/vnd.kubernetes.protobuf" => answer.body().escape_ascii().to_string(),
         Value::Null => String::from_utf8_lossy(answer.body()).trim_end().to_owned(),
         status if status["kind"] == "Status" => format!("{}: {}", status["reason"], status["message"]),
         document => document.to_string(),
@@ -161,6 +162,8 @@ fn masked(answer: &str) -> String {
     let answer = mask(answer, "127.0.0.1:", "/", "PORT");
     let answer = mask(&answer, r#""timestamp":""#, "\"", "TIME");
     let answer = mask(&answer, "timestamp: \"", "\"", "TIME");
+    // A message of seconds, before the message of the value.
+    let answer = mask(&answer, r"\x1a\x06\x08", "*", "TIME");
     mask(&answer, r#"["worker-0","messages","7",""#, "\"", "AGE")
 }
 

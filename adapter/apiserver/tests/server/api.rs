@@ -4,6 +4,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use podgauge_apiserver::{
     Answer, Api, ApiResource, Definition, GroupVersion, Representation, Request, Status, Table,
+    protobuf::{Field, Message},
     table::{Column, Row},
 };
 use serde_json::json;
@@ -86,6 +87,12 @@ impl Api for Gears {
             kind: Some("Teeth"),
             schema: json!({"type": "object", "properties": {"next": {"$ref": "#/definitions/x"}}}),
         }]
+    }
+
+    /// The first version alone has such a form.
+    fn message(&self) -> Option<&'static Message> {
+        static TEETH: Message = Message(&[Field::plain("segments", 1), Field::plain("verb", 2)]);
+        Some(&TEETH).filter(|_| self.0 == "v1")
     }
 
     /// Echoes what it was asked, except for the names that stand for trouble.

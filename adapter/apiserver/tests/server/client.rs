@@ -56,6 +56,7 @@ static TLS12: [&rustls::SupportedProtocolVersion; 1] = [&rustls::version::TLS12]
 pub(crate) struct Reply {
     pub(crate) code: u16,
     pub(crate) headers: HeaderMap,
+    /// What is no text in it is replaced.
     pub(crate) body: String,
 }
 
@@ -134,7 +135,7 @@ impl Connection {
         Ok(Reply {
             code: head.status.as_u16(),
             headers: head.headers,
-            body: String::from_utf8(body.to_vec()).unwrap(),
+            body: String::from_utf8_lossy(&body).into_owned(),
         })
     }
 
