@@ -6,8 +6,9 @@ use crate::{Outcome, Settings};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Changes that are made, each when the autoscaler has answered to the one before.
-const CHANGES: u32 = 12;
+/// Changes that are made, each when the autoscaler has answered to the one before. From 10 replicas on, one more is within the
+/// autoscaler's tolerance.
+const CHANGES: u32 = 9;
 /// The autoscaler's period. It has just looked when a change has been answered; so that each part of the period is met, the
 /// next change comes so many strides later, modulo the period.
 const PERIOD: Duration = Duration::from_secs(15);
