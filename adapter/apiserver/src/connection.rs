@@ -37,6 +37,7 @@ use crate::{
     body::{self, Body},
     config::LimitsConfig,
     handler::{Handled, Handler},
+    linger::Linger,
     review::jitter,
 };
 
@@ -108,7 +109,7 @@ pub(crate) async fn serve(
     });
     let limits = &shared.limits;
     let known_by = since + limits.stranger_lifetime;
-    let io = TokioIo::new(stream);
+    let io = TokioIo::new(Linger::new(stream));
     if is_http2 {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())

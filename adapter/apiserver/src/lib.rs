@@ -37,6 +37,7 @@ mod etag;
 mod files;
 pub mod go_duration;
 mod handler;
+mod linger;
 mod metrics;
 mod negotiate;
 mod openapi;

@@ -17,7 +17,10 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
     sign::{CertifiedKey, SingleCertAndKey},
 };
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    task::JoinHandle,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::pki::Identity;
@@ -43,6 +46,10 @@ pub(crate) struct Dial {
     pub(crate) http2: bool,
     /// How much of each answer is taken before it is read, in bytes, over HTTP/2.
     pub(crate) window: Option<u32>,
+    /// What the socket takes before it is read, in bytes.
+    pub(crate) socket_buffer: Option<u32>,
+    /// How often it asks whether the server is there, over HTTP/2.
+    pub(crate) ping_interval: Option<Duration>,
     pub(crate) versions: &'static [&'static rustls::SupportedProtocolVersion],
 }
 
@@ -90,7 +97,11 @@ impl Dial {
             Some(identity) => config.with_client_cert_resolver(identity.clone()),
         };
         config.alpn_protocols = vec![if self.http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
-        let stream = TcpStream::connect(self.address).await?;
+        let socket = TcpSocket::new_v4()?;
+        if let Some(size) = self.socket_buffer {
+            socket.set_recv_buffer_size(size)?;
+        }
+        let stream = socket.connect(self.address).await?;
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
@@ -101,6 +112,7 @@ impl Dial {
             let (sender, connection) = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .initial_stream_window_size(self.window)
+                .keep_alive_interval(self.ping_interval)
                 .handshake(io)
                 .await?;
             Connection { sender: Sender::Http2(sender), ended: tokio::spawn(connection) }

@@ -2,7 +2,9 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
+use http_body_util::BodyExt as _;
 use podgauge_apiserver::Drained;
+use tokio::{net::TcpStream, task::JoinSet};
 
 use crate::fixture::{eventually, start};
 
@@ -29,11 +31,42 @@ async fn requests_in_flight_are_answered() {
     shutdown.cancel();
     // The idle connection is told to go at once, and nobody new is taken.
     let _ = idle.ended.await.unwrap();
-    eventually("a closed door", || async { tokio::net::TcpStream::connect(address).await.is_err() }).await;
+    eventually("a closed door", || async { TcpStream::connect(address).await.is_err() }).await;
     assert!(!server.ended.is_finished());
     gate.gate.add_permits(2);
     for reply in waiting {
         assert_eq!(reply.await.unwrap().code, 200);
+    }
+    assert_eq!(server.ended.await.unwrap().unwrap(), Drained { cut: 0 });
+}
+
+/// The last answer is longer than what the network holds, and its reader has more to say while it reads.
+#[tokio::test]
+async fn a_long_answer_arrives_whole() {
+    let server = start(|_| {}).await;
+    let mut dial = server.front_proxy().http2();
+    dial.window = Some(40_000);
+    dial.socket_buffer = Some(4096);
+    dial.ping_interval = Some(Duration::from_millis(1));
+    let path = format!("/apis/gears.example.com/v1/wheels/w?long={}", "%01".repeat(10_000));
+    let mut begun = Vec::new();
+    for _ in 0..16 {
+        let mut connection = dial.connect().await.unwrap();
+        let answer = connection.begin("GET", &path, &[("x-remote-user", "worker")]).await.unwrap();
+        begun.push((connection, answer));
+    }
+    server.shutdown.cancel();
+    eventually("a closed door", || async { TcpStream::connect(dial.address).await.is_err() }).await;
+    let mut reading = JoinSet::new();
+    for (connection, answer) in begun {
+        reading.spawn(async move {
+            let answer = answer.into_body().collect().await;
+            drop(connection);
+            answer.unwrap().to_bytes().len()
+        });
+    }
+    for length in reading.join_all().await {
+        assert!(length > 60_000, "{length}");
     }
     assert_eq!(server.ended.await.unwrap().unwrap(), Drained { cut: 0 });
 }

@@ -94,6 +94,8 @@ pub(crate) async fn start_with(change: impl FnOnce(&mut Config), prepare: impl F
         identity: None,
         http2: false,
         window: None,
+        socket_buffer: None,
+        ping_interval: None,
         versions: rustls::ALL_VERSIONS,
     };
     let readiness = server.readiness();
