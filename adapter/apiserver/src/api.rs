@@ -4,12 +4,16 @@
 //! and authorized. It never sees a socket, a header or a credential. What takes more than a moment it hands
 //! back as [`Work`], which is done where it holds up nobody else.
 
-use std::fmt;
+use std::{fmt, pin::Pin, time::Duration};
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{protobuf::Message, status::Status, table::Table};
+use crate::{
+    protobuf::Message,
+    status::{Reason, Status},
+    table::Table,
+};
 
 /// One group-version, served under `/apis/<group>/<version>`.
 pub trait Api: Send + Sync + 'static {
@@ -125,12 +129,19 @@ pub enum Answer {
     Json(Vec<u8>),
     /// A table, for a request whose representation is [`Representation::Table`].
     Table(Table),
-    /// What has to be computed first.
+    /// What has to be computed first, or asked of somebody else.
     Later(Work),
 }
 
-/// An answer that is still to be computed.
-pub struct Work(Box<dyn FnOnce() -> Result<Answer, Status> + Send>);
+/// An answer that is not there yet.
+pub struct Work(Step);
+
+enum Step {
+    Compute(Box<dyn FnOnce() -> Result<Answer, Status> + Send>),
+    Ask(Box<dyn FnOnce(Duration) -> Asking + Send>),
+}
+
+type Asking = Pin<Box<dyn Future<Output = Result<Answer, Status>> + Send>>;
 
 // === impl GroupVersion ===
 
@@ -148,16 +159,41 @@ impl Answer {
         Self::Later(Work::new(compute))
     }
 
+    /// An answer that somebody else is asked for, who is told how much time is left. It takes no turn from those that
+    /// are computed, and is given up with the request.
+    pub fn asked<F>(ask: impl FnOnce(Duration) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<Self, Status>> + Send + 'static,
+    {
+        Self::Later(Work(Step::Ask(Box::new(|left| Box::pin(ask(left))))))
+    }
+
     /// The answer itself, computed here and now if need be: a document or a table.
     ///
     /// # Errors
-    /// As the work's.
+    /// As the work's; or somebody else is to be asked, which takes [`settled`](Self::settled).
     pub fn finished(self) -> Result<Self, Status> {
         let mut answer = self;
-        while let Self::Later(Work(compute)) = answer {
-            answer = compute()?;
+        while let Self::Later(Work(step)) = answer {
+            answer = match step {
+                Step::Compute(compute) => compute()?,
+                Step::Ask(_) => {
+                    return Err(Status::new(Reason::InternalError, "the answer is still to be asked for"));
+                }
+            };
         }
         Ok(answer)
+    }
+
+    /// The answer once whoever has to be asked for it was; what there is to compute is left.
+    ///
+    /// # Errors
+    /// As the work's.
+    pub async fn settled(self, left: Duration) -> Result<Self, Status> {
+        match self {
+            Self::Later(Work(Step::Ask(ask))) => ask(left).await,
+            settled => Ok(settled),
+        }
     }
 }
 
@@ -165,7 +201,7 @@ impl Answer {
 
 impl Work {
     pub(crate) fn new(compute: impl FnOnce() -> Result<Answer, Status> + Send + 'static) -> Self {
-        Self(Box::new(compute))
+        Self(Step::Compute(Box::new(compute)))
     }
 }
 

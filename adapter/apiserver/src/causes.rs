@@ -3,7 +3,8 @@
 use std::{error::Error, fmt::Write as _};
 
 /// The error and its causes, outermost first; what a text already says is not said again.
-pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
+#[must_use]
+pub fn causes(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::{self, Instant};
 
 use crate::{
-    api::{Answer, Query, Work},
+    api::{Answer, Query},
     authn::{Authenticator, Known, peer::Peer},
     authz::Authorizer,
     config::LimitsConfig,
@@ -103,10 +103,12 @@ impl Handler {
         trace: &mut Trace,
     ) -> Result<(Reply, Option<Permit>), Status> {
         let limit = time_limit(&target.query, self.limits.request_timeout)?;
-        let answer = time::timeout(limit, self.answer(peer, head, target, forms, trace)).await;
+        let deadline = Instant::now() + limit;
+        let answer =
+            time::timeout_at(deadline, self.answer(peer, head, target, forms, deadline, trace)).await;
         answer.unwrap_or_else(|_| {
             let why = if trace.is_evaluated {
-                "answers that have to be computed take long, or are many (--max-evaluations-inflight)"
+                "answers that have to be computed or asked for take long, or are many (--max-evaluations-inflight)"
             } else {
                 "the cluster's API server, which is asked about the caller, is slow"
             };
@@ -120,6 +122,7 @@ impl Handler {
         head: &Parts,
         target: &Target,
         forms: &[Form],
+        deadline: Instant,
         trace: &mut Trace,
     ) -> Result<(Reply, Option<Permit>), Status> {
         let segments = target.segments();
@@ -165,7 +168,9 @@ impl Handler {
             Outcome::Reply(reply) => reply,
             Outcome::Later(work, shape) => {
                 trace.is_evaluated = true;
-                self.evaluated(work, shape, target).await?
+                let left = deadline.saturating_duration_since(Instant::now());
+                let answer = Answer::Later(work).settled(left).await?;
+                self.evaluated(answer, shape, target).await?
             }
         };
         Ok((reply, permit))
@@ -173,12 +178,12 @@ impl Handler {
 
     /// Computes an answer when it is its turn, on a thread that serves nobody else: however long it takes, those
     /// whose answers are at hand, and the probes, do not notice.
-    async fn evaluated(&self, work: Work, shape: Shape, target: &Target) -> Result<Reply, Status> {
+    async fn evaluated(&self, answer: Answer, shape: Shape, target: &Target) -> Result<Reply, Status> {
         let turn = self.turn().await?;
         // Work that nobody waits for any more is done to its end, and its turn is over only then.
         let work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            shape.reply(Answer::Later(work))
+            shape.reply(answer)
         });
         work.await.unwrap_or_else(|_| Err(failed(target)))
     }

@@ -64,6 +64,7 @@ pub use api::{
     Answer, Api, ApiResource, Attributes, Definition, GroupVersion, Query, Representation, Request,
 };
 pub use authn::{cluster::LookupError, loader::Readiness, trust::TrustError};
+pub use causes::causes;
 pub use certificate::{CertificateError, CertificateSource, PemPair};
 pub use config::{
     AuthenticationConfig, AuthorizationConfig, Config, LimitsConfig, RequestHeaderConfig, ReviewConfig,
