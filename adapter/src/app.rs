@@ -24,6 +24,7 @@ use crate::{
     certificates::{Caretaker, Certificate, CertificateError},
     clock, cluster,
     process::Process,
+    prometheus::{self, Lister},
     rules_file::{self, RulesFile},
     totals::StoreTotals,
 };
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) objects: podgauge_objects::Config,
     /// Whose names win over those that need no rule, if there are any.
     pub(crate) rules: Option<rules_file::Config>,
+    /// Whom those rules ask that do not look at pods' pages.
+    pub(crate) prometheus: Option<prometheus::Config>,
     /// What is kept.
     pub(crate) store: podgauge_store::Config,
     /// What is served of it.
@@ -75,6 +78,7 @@ pub(crate) struct App {
     scraper: Scraper,
     follower: Follower,
     rules_file: Option<RulesFile>,
+    lister: Option<Lister>,
     server: Server,
     admin: Admin,
     caretaker: Caretaker,
@@ -94,6 +98,8 @@ pub(crate) enum BuildError {
     Certificate(#[from] CertificateError),
     #[error("{0}")]
     Rules(String),
+    #[error(transparent)]
+    Prometheus(#[from] prometheus::TransportError),
     #[error(transparent)]
     Scraper(#[from] podgauge_scrape::ConfigError),
     #[error(transparent)]
@@ -122,10 +128,19 @@ impl App {
             podgauge_scrape::Clock::new(clock::now),
             registry.sub_registry_with_prefix("podgauge"),
         )?;
-        let api = registry.sub_registry_with_prefix("podgauge_api");
         let (objects, listener) = (follower.objects(), Listener(scraper.readers()));
         let listed = objects_listed(objects.clone());
-        let rules = Rules::none(reader.clone());
+        let asked = match &config.prometheus {
+            Some(prometheus) => {
+                let registry = registry.sub_registry_with_prefix("podgauge_prometheus");
+                Some((prometheus, prometheus::client(prometheus, registry).await?))
+            }
+            None => None,
+        };
+        let upstream = asked.as_ref().map(|(_, client)| prometheus::upstream(client.clone()));
+        let rules = Rules::new(reader.clone(), upstream);
+        let lister = asked.map(|(prometheus, client)| Lister::new(prometheus, client, rules.clone()));
+        let api = registry.sub_registry_with_prefix("podgauge_api");
         let (age, seen) = (config.api.clone(), reader.clone());
         let versions = CustomMetrics::both(
             config.api,
@@ -149,6 +164,7 @@ impl App {
         let live = live(scraper.health());
         let pods = pods(scraper.health());
         let ruled = rules_applied(rules_file.as_ref());
+        let series = series_listed(lister.as_ref());
 
         let api_services = config.serving.api_services.unwrap_or_else(|| {
             let name =
@@ -191,6 +207,7 @@ impl App {
                         as_check("pods", &pods),
                         as_check("objects", &listed),
                         as_check("rules", &ruled),
+                        as_check("prometheus", &series),
                     ],
                 },
                 // podgauge's own metrics have a port of their own.
@@ -199,7 +216,7 @@ impl App {
             },
             registry.sub_registry_with_prefix("podgauge"),
         )?;
-        let ready = ready(vec![certified, pods, listed, ruled], server.readiness(), draining.clone());
+        let ready = ready(vec![certified, pods, listed, ruled, series], server.readiness(), draining.clone());
 
         registry.register_collector(Box::new(StoreTotals(reader)));
         registry.register_collector(Box::new(Process));
@@ -207,13 +224,13 @@ impl App {
         let admin = Admin::build(admin)
             .await
             .map_err(|source| BuildError::Admin { address: config.admin, source })?;
-        Ok(Self { scraper, follower, rules_file, server, admin, caretaker, draining })
+        Ok(Self { scraper, follower, rules_file, lister, server, admin, caretaker, draining })
     }
 
     /// Runs until `stop`, then drains: readiness goes first, then the API finishes what is under way, and last go
     /// the scraper, whose values it served, and the probes.
     pub(crate) async fn run(self, stop: CancellationToken) -> ExitCode {
-        let Self { scraper, follower, rules_file, server, admin, caretaker, draining } = self;
+        let Self { scraper, follower, rules_file, lister, server, admin, caretaker, draining } = self;
         info!(address = %server.local_addr(), "serving custom.metrics.k8s.io and external.metrics.k8s.io");
         let rest = CancellationToken::new();
         let mut admin = tokio::spawn(admin.run(rest.clone()));
@@ -231,6 +248,15 @@ impl App {
                 }
             }
         });
+        let mut listing = tokio::spawn({
+            let rest = rest.clone();
+            async move {
+                match lister {
+                    Some(lister) => lister.run(rest).await,
+                    None => rest.cancelled().await,
+                }
+            }
+        });
         let api_stop = CancellationToken::new();
         let mut serving = tokio::spawn(server.run(api_stop.clone()));
 
@@ -241,6 +267,7 @@ impl App {
             ended = &mut caring => failed("the certificates' keeper", ended.err()),
             ended = &mut following => failed("the follower of objects", ended.err()),
             ended = &mut ruling => failed("the reader of rules", ended.err()),
+            ended = &mut listing => failed("the lister of Prometheus' series", ended.err()),
             ended = &mut admin => failed("the admin server", ended.err()),
             ended = &mut serving => return failed("the API server", ended.err()),
         };
@@ -297,6 +324,15 @@ fn rules_applied(file: Option<&RulesFile>) -> Check {
     Arc::new(move || {
         let is_owed = is_applied.as_ref().is_some_and(|applied| !applied.load(Ordering::Relaxed));
         is_owed.then(|| "the rules of --config are being applied to the first pages".to_owned())
+    })
+}
+
+/// Series that Prometheus was not asked for yet. One that does not answer holds nothing up: its metrics say why.
+fn series_listed(lister: Option<&Lister>) -> Check {
+    let is_tried = lister.map(Lister::is_tried);
+    Arc::new(move || {
+        let is_owed = is_tried.as_ref().is_some_and(|tried| !tried.load(Ordering::Relaxed));
+        is_owed.then(|| "Prometheus is being asked for its series (--prometheus-url)".to_owned())
     })
 }
 

@@ -8,11 +8,14 @@ mod authn;
 mod certificates;
 mod cluster;
 mod logging;
+mod prometheus;
 mod rules;
 mod scraping;
 mod serving;
 mod units;
 mod values;
+
+pub(crate) use self::rules::Source;
 
 use std::{
     io::{IsTerminal as _, Write as _, stderr, stdout},
@@ -41,6 +44,8 @@ pub(crate) struct Args {
     values: values::ValueArgs,
     #[command(flatten)]
     rules: rules::RulesArgs,
+    #[command(flatten)]
+    prometheus: prometheus::PrometheusArgs,
     #[command(flatten)]
     serving: serving::ServingArgs,
     #[command(flatten)]
@@ -84,11 +89,17 @@ impl Args {
         let scrape = self.scraping.config()?;
         let (store, api) = self.values.config(&scrape)?;
         let in_pod = self.cluster.is_in_pod();
+        let prometheus = self.prometheus.config(scrape.interval, api.max_age)?;
+        let rules = self.rules.config(api.max_age, self.scraping.object_resources(), prometheus.is_some())?;
+        if prometheus.is_some() && rules.is_none() {
+            return Err("--prometheus-url needs --config: rules say what is asked of it".to_owned());
+        }
         let (certificate, api_services) = self.certificates.config(self.serving.files(), in_pod)?;
         Ok(app::Config {
             scrape,
             objects: self.scraping.objects()?,
-            rules: self.rules.config(api.max_age, self.scraping.object_resources())?,
+            rules,
+            prometheus,
             store,
             api,
             serving: self.serving.config(certificate, api_services),

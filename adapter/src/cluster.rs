@@ -65,12 +65,15 @@ impl Clients {
 
 async fn client(kubeconfig: Option<&Path>) -> Result<Client, ClusterError> {
     let config = match kubeconfig {
-        Some(path) => {
-            let failed = |source| ClusterError::Kubeconfig { path: path.to_owned(), source };
-            let file = Kubeconfig::read_from(path).map_err(failed)?;
-            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(failed)?
-        }
+        Some(path) => of_file(path).await?,
         None => kube::Config::infer().await?,
     };
     Ok(Client::try_from(config)?)
+}
+
+/// What a kubeconfig says.
+pub(crate) async fn of_file(path: &Path) -> Result<kube::Config, ClusterError> {
+    let failed = |source| ClusterError::Kubeconfig { path: path.to_owned(), source };
+    let file = Kubeconfig::read_from(path).map_err(failed)?;
+    kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(failed)
 }

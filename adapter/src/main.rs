@@ -11,6 +11,7 @@ mod cluster;
 mod commands;
 mod own_certificate;
 mod process;
+mod prometheus;
 mod rules_file;
 mod shutdown;
 mod totals;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use podgauge_apiserver::{Reason, Status};
 use prometheus_client::{metrics::counter::Counter, metrics::histogram::Histogram, registry::Registry};
 
 /// What the API counts about its own answers.
@@ -38,7 +39,12 @@ impl AgeMetrics {
         self.age.observe(age.as_secs_f64());
     }
 
-    pub(crate) fn unavailable(&self) {
-        self.unavailable.inc();
+    /// Counts an answer that is none, for want of a value.
+    pub(crate) fn answered<T>(&self, answer: &Result<T, Status>) {
+        let is_lacking =
+            |status: &Status| matches!(status.reason, Reason::NotFound | Reason::ServiceUnavailable);
+        if answer.as_ref().is_err_and(is_lacking) {
+            self.unavailable.inc();
+        }
     }
 }

@@ -145,9 +145,8 @@ impl Api for CustomMetrics {
                 self.owner(request, [namespace, resource, name], metric, now)
             }
         };
-        if answer.as_ref().is_err_and(|status| status.code == 404) {
-            self.shared.metrics.unavailable();
-        }
+        let answer = answer.map_err(|status| self.shared.rules.doubted(status));
+        self.shared.metrics.answered(&answer);
         answer
     }
 }

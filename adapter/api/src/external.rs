@@ -10,7 +10,7 @@
 
 mod scraped;
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use podgauge_apiserver::{
     Answer, Api, ApiResource, Definition, GroupVersion, Representation, Request, Status, Table,
@@ -18,7 +18,7 @@ use podgauge_apiserver::{
     table::{Column, Row},
 };
 use podgauge_promql::{Labels, METRIC_NAME};
-use podgauge_rules::Ask;
+use podgauge_rules::{Ask, Condition};
 use podgauge_store::{Reader, Timestamp};
 use serde_json::{Map, json};
 
@@ -29,7 +29,7 @@ use crate::{
     discovery::is_addressable,
     document::{rfc3339, whole_seconds},
     messages,
-    rules::{Element, conditions},
+    rules::{Element, Found, NoAnswer, conditions},
     schema,
     selectors::Selectors,
 };
@@ -43,6 +43,15 @@ pub struct ExternalMetrics {
     clock: Arc<Clock>,
     metrics: AgeMetrics,
     selectors: Arc<Selectors>,
+}
+
+/// What a path asks for.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    namespace: &'a str,
+    metric: &'a str,
+    /// The selector as it was sent.
+    labels: &'a str,
 }
 
 /// What is listed while there is nothing, since an empty list makes clients warn. The field's other adapters use the
@@ -64,39 +73,52 @@ impl ExternalMetrics {
     }
 
     fn values(&self, request: &Request, now: Timestamp) -> Result<Answer, Status> {
-        let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
-        let ["namespaces", namespace, metric] = *segments else {
-            return Err(Status::not_found(
-                "external metrics are asked for by namespace: namespaces/NAMESPACE/METRIC",
-            ));
-        };
+        let asked @ Asked { namespace, metric, .. } = Asked::of(request)?;
         let selector = self.selectors.of(&request.query, "labelSelector")?;
         let elements = match self.rules.external(metric) {
             Some(found) => {
                 let conditions = conditions(&selector)?;
-                let is_namespaced = found.rule().is_some_and(podgauge_rules::Rule::is_namespaced);
-                let namespace = Some(namespace).filter(|_| is_namespaced);
-                let ask = Ask { series: &found.series, objects: None, namespace, conditions: &conditions };
-                self.rules.answer(&found, &ask, self.config.max_age, now)
+                self.rules.answer(&found, &asked.ask(&found, &conditions), self.config.max_age, now)
             }
             None => {
                 let wanted = Wanted { metric, selector: &selector, max_age: self.config.max_age, now };
                 scraped(&self.reader.pods(namespace, |_| true), wanted)
             }
         };
-        let nothing = |why: &str| {
-            let labels = request.query.value("labelSelector").unwrap_or_default();
-            let with = if labels.is_empty() { String::new() } else { format!(" with labels {labels:?}") };
-            Status::not_found(format!(
-                "no value of external metric {metric:?} in namespace {namespace:?}{with}: {why}"
-            ))
-        };
-        let elements = elements.map_err(|why| nothing(&why))?;
+        let elements =
+            elements.map_err(|why| self.rules.doubted(NoAnswer::Absent(why).status(&asked.what())))?;
+        self.said(request, &asked, &elements, now)
+    }
+
+    /// The values of a rule that asks upstream.
+    async fn asked_upstream(
+        &self,
+        request: &Request,
+        found: &Found,
+        left: Duration,
+    ) -> Result<Answer, Status> {
+        let (asked, now) = (Asked::of(request)?, (self.clock)());
+        let selector = self.selectors.of(&request.query, "labelSelector")?;
+        let conditions = conditions(&selector)?;
+        let query = found.query(&asked.ask(found, &conditions));
+        let elements = self.rules.asked(found, query, left, now).await;
+        self.said(request, &asked, &elements.map_err(|why| why.status(&asked.what()))?, now)
+    }
+
+    fn said(
+        &self,
+        request: &Request,
+        asked: &Asked<'_>,
+        elements: &[Element],
+        now: Timestamp,
+    ) -> Result<Answer, Status> {
+        let metric = asked.metric;
         let mut said = Vec::new();
-        for element in &elements {
+        for element in elements {
             // A number that no quantity can say would be missing from the HPA's sum.
-            let quantity =
-                Quantity::new(element.value.number).ok_or_else(|| nothing("a value is no finite number"))?;
+            let quantity = Quantity::new(element.value.number).ok_or_else(|| {
+                NoAnswer::Absent("a value is no finite number".to_owned()).status(&asked.what())
+            })?;
             self.metrics.served(now.since(element.value.at));
             said.push((element, quantity));
         }
@@ -155,12 +177,18 @@ impl Api for ExternalMetrics {
 
     fn get(&self, request: &Request) -> Result<Answer, Status> {
         let (api, request) = (self.clone(), request.clone());
+        let found = Asked::of(&request).ok().and_then(|asked| self.rules.external(asked.metric));
+        if let Some(found) = found.filter(Found::is_upstream) {
+            return Ok(Answer::asked(|left| async move {
+                let answer = api.asked_upstream(&request, &found, left).await;
+                api.metrics.answered(&answer);
+                answer
+            }));
+        }
         // With a rule or without, there may be many series to go through.
         Ok(Answer::later(move || {
             let answer = api.values(&request, (api.clock)());
-            if answer.as_ref().is_err_and(|status| status.code == 404) {
-                api.metrics.unavailable();
-            }
+            api.metrics.answered(&answer);
             answer
         }))
     }
@@ -169,6 +197,34 @@ impl Api for ExternalMetrics {
 impl fmt::Debug for ExternalMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExternalMetrics").finish_non_exhaustive()
+    }
+}
+
+// === impl Asked ===
+
+impl<'a> Asked<'a> {
+    fn of(request: &'a Request) -> Result<Self, Status> {
+        let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
+        let ["namespaces", namespace, metric] = *segments else {
+            return Err(Status::not_found(
+                "external metrics are asked for by namespace: namespaces/NAMESPACE/METRIC",
+            ));
+        };
+        Ok(Self { namespace, metric, labels: request.query.value("labelSelector").unwrap_or_default() })
+    }
+
+    /// What a rule is asked.
+    fn ask(&self, found: &'a Found, conditions: &'a [Condition]) -> Ask<'a> {
+        let is_namespaced = found.rule().is_some_and(podgauge_rules::Rule::is_namespaced);
+        let namespace = Some(self.namespace).filter(|_| is_namespaced);
+        Ask { series: &found.series, objects: None, namespace, conditions }
+    }
+
+    /// What there may be no value of.
+    fn what(&self) -> String {
+        let Self { namespace, metric, labels } = self;
+        let with = if labels.is_empty() { String::new() } else { format!(" with labels {labels:?}") };
+        format!("external metric {metric:?} in namespace {namespace:?}{with}")
     }
 }
 

@@ -47,5 +47,5 @@ pub use audience::{Audience, Question};
 pub use custom::{Config, CustomMetrics};
 pub use external::ExternalMetrics;
 pub use quantity::Quantity;
-pub use rules::Rules;
+pub use rules::{Evaluation, Rules, SeriesNames, Upstream, UpstreamError};
 pub use version::Version;

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use podgauge_apiserver::{Answer, ApiResource, Request, Status};
@@ -15,7 +16,7 @@ use crate::{
     document::Object,
     draft::Draft,
     fields::FieldSelector,
-    rules::{Found, conditions},
+    rules::{Element, Found, NoAnswer, conditions},
     tally::Value,
 };
 
@@ -26,6 +27,15 @@ struct Asked<'a> {
     resource: GroupResource,
     name: &'a str,
     metric: &'a str,
+}
+
+/// A rule that answers, and what it is asked about.
+struct Question {
+    found: Found,
+    /// Names the objects.
+    label: String,
+    /// Those that are asked about; none for other objects.
+    pods: Vec<Arc<Pod>>,
 }
 
 // === impl Asked ===
@@ -43,6 +53,33 @@ impl<'a> Asked<'a> {
         // The HPA asks for nodes by way of its own namespace, which says nothing about them.
         let namespace = namespace.filter(|_| !resource.is_rooted());
         (namespace.is_some() || resource.is_rooted()).then_some(Self { namespace, resource, name, metric })
+    }
+
+    /// Of a request that was read once already.
+    fn again(request: &'a Request) -> Result<Self, Status> {
+        Self::of(&request.segments).ok_or_else(|| Status::not_found("there is no such path"))
+    }
+
+    /// What there may be no value of.
+    fn what(&self) -> String {
+        let Self { namespace, resource, name, metric } = self;
+        match namespace {
+            Some(namespace) => format!("metric {metric:?} for {resource} {namespace}/{name}"),
+            None => format!("metric {metric:?} for {resource} {name}"),
+        }
+    }
+}
+
+// === impl Question ===
+
+impl Question {
+    /// The objects that are asked about.
+    fn names<'a>(&'a self, asked: &Asked<'a>) -> Vec<&'a str> {
+        if asked.resource == GroupResource::pods() {
+            self.pods.iter().map(|pod| &*pod.key.name).collect()
+        } else {
+            vec![asked.name]
+        }
     }
 }
 
@@ -73,58 +110,85 @@ impl CustomMetrics {
         };
         let label = found.rule()?.label(&asked.resource)?;
         let (api, request) = (self.clone(), request.clone());
+        let question = Question { found, label, pods };
+        if question.found.is_upstream() {
+            return Some(Ok(Answer::asked(|left| async move {
+                let answer = api.asked_upstream(&request, &question, left).await;
+                api.shared.metrics.answered(&answer);
+                answer
+            })));
+        }
         Some(Ok(Answer::later(move || {
-            let answer = api.evaluated(&request, &found, &label, &pods);
-            if answer.as_ref().is_err_and(|status| status.code == 404) {
-                api.shared.metrics.unavailable();
-            }
+            let answer = api.evaluated(&request, &question);
+            api.shared.metrics.answered(&answer);
             answer
         })))
     }
 
-    /// What the rule that was found answers; `pods` are those that are asked about, and `label` names the objects.
-    fn evaluated(
-        &self,
-        request: &Request,
-        found: &Found,
-        label: &str,
-        pods: &[Arc<Pod>],
-    ) -> Result<Answer, Status> {
-        // It was read once already.
-        let asked = Asked::of(&request.segments).ok_or_else(|| Status::not_found("there is no such path"))?;
-        let (rules, now) = (&self.shared.rules, (self.shared.clock)());
-        let is_pods = asked.resource == GroupResource::pods();
-        let names: Vec<&str> =
-            if is_pods { pods.iter().map(|pod| &*pod.key.name).collect() } else { vec![asked.name] };
-        let wanted: HashSet<&str> = names.iter().copied().collect();
-        self.ask(request, &asked, pods, now, |conditions| {
-            let objects = Some((&asked.resource, names.as_slice()));
-            let ask = Ask { series: &found.series, objects, namespace: asked.namespace, conditions };
-            let elements = rules.answer(found, &ask, self.shared.config.max_age, now)?;
-            // Of several values for one object the last one counts.
-            let values =
-                elements.into_iter().map(|element| (element.labels.get(label).to_owned(), element.value));
-            let values: BTreeMap<String, Value> = values.collect();
-            Ok(values.into_iter().filter(|(name, _)| wanted.contains(&**name)).collect())
-        })
+    /// What the rule that was found answers.
+    fn evaluated(&self, request: &Request, question: &Question) -> Result<Answer, Status> {
+        let (asked, now) = (Asked::again(request)?, (self.shared.clock)());
+        let max_age = self.shared.config.max_age;
+        let elements = self.ask(request, &asked, question, |ask| {
+            self.shared.rules.answer(&question.found, &ask, max_age, now).map_err(NoAnswer::Absent)
+        })?;
+        let answer = self.said(request, &asked, question, elements, now)?;
+        if !question.pods.is_empty() {
+            let namespace = asked.namespace.unwrap_or_default();
+            self.tell(request, [namespace, "pods", asked.name], asked.metric, &question.pods);
+        }
+        Ok(answer)
     }
 
-    fn ask(
+    /// The same of a rule that asks upstream.
+    async fn asked_upstream(
+        &self,
+        request: &Request,
+        question: &Question,
+        left: Duration,
+    ) -> Result<Answer, Status> {
+        let (asked, now) = (Asked::again(request)?, (self.shared.clock)());
+        let query = self.ask(request, &asked, question, |ask| Ok(question.found.query(&ask)))?;
+        let elements = self.shared.rules.asked(&question.found, query, left, now).await;
+        let elements = elements.map_err(|why| why.status(&asked.what()))?;
+        self.said(request, &asked, question, elements, now)
+    }
+
+    /// Does `ask` for what the request asks.
+    fn ask<T>(
         &self,
         request: &Request,
         asked: &Asked<'_>,
-        pods: &[Arc<Pod>],
-        now: Timestamp,
-        values: impl FnOnce(&[podgauge_rules::Condition]) -> Result<BTreeMap<String, Value>, String>,
-    ) -> Result<Answer, Status> {
-        let Asked { namespace, resource, name, metric } = asked;
+        question: &Question,
+        ask: impl FnOnce(Ask<'_>) -> Result<T, NoAnswer>,
+    ) -> Result<T, Status> {
         let series = self.shared.selectors.of(&request.query, "metricLabelSelector")?;
-        let of = match namespace {
-            Some(namespace) => format!("{resource} {namespace}/{name}"),
-            None => format!("{resource} {name}"),
-        };
-        let nothing = |why: &str| Status::not_found(format!("no value of metric {metric:?} for {of}: {why}"));
-        let values = values(&conditions(&series)?).map_err(|why| nothing(&why))?;
+        let conditions = conditions(&series)?;
+        let names = question.names(asked);
+        let objects = Some((&asked.resource, names.as_slice()));
+        let series = &question.found.series;
+        let answer = ask(Ask { series, objects, namespace: asked.namespace, conditions: &conditions });
+        answer.map_err(|why| why.status(&asked.what()))
+    }
+
+    /// The answer that the elements make.
+    fn said(
+        &self,
+        request: &Request,
+        asked: &Asked<'_>,
+        question: &Question,
+        elements: Vec<Element>,
+        now: Timestamp,
+    ) -> Result<Answer, Status> {
+        let Asked { namespace, resource, metric, .. } = asked;
+        let series = self.shared.selectors.of(&request.query, "metricLabelSelector")?;
+        let wanted: HashSet<&str> = question.names(asked).into_iter().collect();
+        // Of several values for one object the last one counts.
+        let values = elements
+            .into_iter()
+            .map(|element| (element.labels.get(&question.label).to_owned(), element.value))
+            .filter(|(name, _)| wanted.contains(&**name));
+        let values: BTreeMap<String, Value> = values.collect();
         let mut draft = Draft::new(self.version, request, metric, &series, values.len());
         let kind = resource.kind();
         let kind = ObjectKind { kind: kind.kind.into(), api_version: kind.api_version.into() };
@@ -134,10 +198,8 @@ impl CustomMetrics {
             any |= self.push(&mut draft, Object::Owner { kind: &kind, namespace, name }, metric, value, now);
         }
         if !any {
-            return Err(nothing("the rule's query gives values for other objects alone; see its labels"));
-        }
-        if !pods.is_empty() {
-            self.tell(request, [namespace, "pods", name], metric, pods);
+            let why = "the rule's query gives values for other objects alone; see its labels";
+            return Err(NoAnswer::Absent(why.to_owned()).status(&asked.what()));
         }
         Ok(draft.finish())
     }

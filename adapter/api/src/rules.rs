@@ -3,24 +3,29 @@
 //! ```text
 //! catalog ── pages and rules -> which names there are, of which resources, by which rule
 //! source ── the store's series, with the labels that rules expect
+//! upstream ── rules whose series are elsewhere: which there are, and whom to ask
 //! this ── a rule's query, asked at an instant -> values
 //! ```
 
 mod catalog;
 mod source;
+mod upstream;
 
 use std::{
+    collections::BTreeSet,
+    fmt,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
-use podgauge_apiserver::{Selector, Status, selector};
-use podgauge_promql::{Labels, Value as Answer};
-use podgauge_rules::{Ask, Condition, GroupResource, Operator, Rule, RuleSet};
+use podgauge_apiserver::{Reason, Selector, Status, selector};
+use podgauge_promql::{Labels, Point, Value as Answer};
+use podgauge_rules::{Ask, Condition, GroupResource, Operator, Origin, Rule, RuleSet};
 use podgauge_store::{Keeper, Reader, Timestamp};
 
 pub(crate) use self::source::target_labels;
-use self::{catalog::Catalog, source::StoreSource};
+pub use self::upstream::{Evaluation, SeriesNames, Upstream, UpstreamError};
+use self::{catalog::Catalog, source::StoreSource, upstream::Listing};
 use crate::tally::Value;
 
 /// The rules in force; none at first. Cheap to clone, and all clones are one.
@@ -30,10 +35,11 @@ use crate::tally::Value;
 #[derive(Clone, Debug)]
 pub struct Rules(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     reader: Reader,
     keeper: Keeper,
+    upstream: Option<Arc<dyn Upstream>>,
+    listing: RwLock<Listing>,
     newest: RwLock<Option<Arc<Catalog>>>,
     /// Held by whoever makes the next catalog.
     making: Mutex<()>,
@@ -46,6 +52,15 @@ pub(crate) struct Found {
     rule: usize,
     is_external: bool,
     pub(crate) series: String,
+}
+
+/// Why a rule answers nothing.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// There is no value.
+    Absent(String),
+    /// Whoever would know cannot be asked.
+    Unavailable(String),
 }
 
 /// One element of a rule's answer.
@@ -61,8 +76,15 @@ impl Rules {
     /// None so far, over what `reader` sees.
     #[must_use]
     pub fn none(reader: Reader) -> Self {
+        Self::new(reader, None)
+    }
+
+    /// None so far; those of `source: prometheus` will ask `upstream`.
+    #[must_use]
+    pub fn new(reader: Reader, upstream: Option<Arc<dyn Upstream>>) -> Self {
         let keeper = reader.keeper();
-        Self(Arc::new(Shared { reader, keeper, newest: RwLock::default(), making: Mutex::default() }))
+        let (listing, newest, making) = (RwLock::default(), RwLock::default(), Mutex::default());
+        Self(Arc::new(Shared { reader, keeper, upstream, listing, newest, making }))
     }
 
     /// Puts these in force, in place of those before. History is kept from now on for what their ranges look at.
@@ -71,17 +93,53 @@ impl Rules {
         let set = Arc::new(set);
         let kept = Arc::clone(&set);
         self.0.keeper.keep(move |name| kept.history(name));
-        self.put(Catalog::build(set, None, &self.0.reader, now));
+        self.put(Catalog::build(set, None, &self.0.reader, &self.listing().clone(), now));
     }
 
     /// Looks which names there are, if pages have new ones, or if it was long ago: labels of pods change without notice.
     pub fn refresh(&self, now: Timestamp) {
         let _making = self.0.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(newest) = self.newest()
-            && !newest.is_current(&self.0.reader, now)
+            && let listing = self.listing().clone()
+            && !newest.is_current(&self.0.reader, &listing, now)
         {
-            self.put(Catalog::build(Arc::clone(newest.set()), Some(&newest), &self.0.reader, now));
+            self.put(Catalog::build(Arc::clone(newest.set()), Some(&newest), &self.0.reader, &listing, now));
         }
+    }
+
+    /// The `seriesQuery` of each rule that asks upstream: somebody should list their series from time to time.
+    #[must_use]
+    pub fn wanted(&self) -> BTreeSet<String> {
+        self.newest().map(|newest| upstream::wanted(newest.set())).unwrap_or_default()
+    }
+
+    /// What came of listing the series of what is [`wanted`](Self::wanted), or why they could not be listed. Names change
+    /// with the next [`refresh`](Self::refresh).
+    pub fn listed(&self, found: impl IntoIterator<Item = (String, Result<SeriesNames, String>)>) {
+        let wanted = self.wanted();
+        let mut listing = self.0.listing.write().unwrap_or_else(PoisonError::into_inner);
+        for (query, result) in found {
+            listing.put(&query, result);
+        }
+        listing.keep(&wanted);
+    }
+
+    /// What to answer in place of a failure: the same, or for a 404 that names may be unknown which a rule would make of
+    /// the upstream's series.
+    pub(crate) fn doubted(&self, status: Status) -> Status {
+        match self.listing().missing() {
+            Some(why) if status.reason == Reason::NotFound => {
+                let said = &status.message;
+                let message =
+                    format!("{said}; and Prometheus was never asked with success which series it has: {why}");
+                Status::new(Reason::ServiceUnavailable, message)
+            }
+            _ => status,
+        }
+    }
+
+    fn listing(&self) -> std::sync::RwLockReadGuard<'_, Listing> {
+        self.0.listing.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(&self, catalog: Catalog) {
@@ -125,9 +183,8 @@ impl Rules {
         max_age: Duration,
         now: Timestamp,
     ) -> Result<Vec<Element>, String> {
-        let rule = found.rule();
-        let Some(rule) = rule else { return Ok(Vec::new()) };
-        let by = format!("{} (line {})", rule.place, rule.line);
+        let Some(rule) = found.rule() else { return Ok(Vec::new()) };
+        let by = by(rule);
         let query = rule.query(ask).map_err(|why| format!("{by}: {why}"))?;
         let source = StoreSource { reader: &self.0.reader };
         let asked = query.text().trim();
@@ -167,6 +224,40 @@ impl Rules {
         }
     }
 
+    /// The same of a rule that asks upstream, within the time that is left. Values are of the evaluation's own time: how
+    /// old the samples behind them may be is the upstream's business.
+    pub(crate) async fn asked(
+        &self,
+        found: &Found,
+        query: Result<String, String>,
+        left: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<Element>, NoAnswer> {
+        let Some((rule, upstream)) = found.rule().zip(self.0.upstream.as_ref()) else {
+            return Ok(Vec::new());
+        };
+        let by = by(rule);
+        let query = query.map_err(|why| NoAnswer::Absent(format!("{by}: {why}")))?;
+        let points = upstream.instant(query.clone(), left).await.map_err(|error| match error {
+            UpstreamError::Unavailable(why) => NoAnswer::Unavailable(format!("{by}: {why}")),
+            UpstreamError::Refused(why) => NoAnswer::Absent(format!("{by} asks {:?}: {why}", query.trim())),
+        })?;
+        let element = |point: &Point| {
+            let at = Timestamp::from_millis(point.sampled_ms.min(now.millis()));
+            let value = Value { number: point.value, at, window: rule.window() };
+            point.value.is_finite().then(|| Element { labels: point.labels.clone(), value })
+        };
+        let elements: Vec<Element> = points.iter().filter_map(element).collect();
+        if elements.is_empty() {
+            let what = if points.is_empty() { "nothing" } else { "nothing that is a number" };
+            return Err(NoAnswer::Absent(format!(
+                "{by} asks Prometheus {:?} and finds {what}",
+                query.trim()
+            )));
+        }
+        Ok(elements)
+    }
+
     fn newest(&self) -> Option<Arc<Catalog>> {
         self.0.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -179,6 +270,43 @@ impl Found {
         let set = self.catalog.set();
         if self.is_external { set.external.get(self.rule) } else { set.custom.get(self.rule) }
     }
+
+    /// Whether the rule asks upstream.
+    pub(crate) fn is_upstream(&self) -> bool {
+        self.rule().is_some_and(|rule| rule.origin() == Origin::Prometheus)
+    }
+
+    /// The query of a rule that asks upstream.
+    pub(crate) fn query(&self, ask: &Ask<'_>) -> Result<String, String> {
+        self.rule().map_or_else(|| Ok(String::new()), |rule| rule.query_text(ask))
+    }
+}
+
+// === impl NoAnswer ===
+
+impl NoAnswer {
+    /// What a client is told, which begins with `what` there is no value of.
+    pub(crate) fn status(self, what: &str) -> Status {
+        match self {
+            Self::Absent(why) => Status::not_found(format!("no value of {what}: {why}")),
+            Self::Unavailable(why) => {
+                Status::new(Reason::ServiceUnavailable, format!("no value of {what}: {why}"))
+            }
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("newest", &self.newest).finish_non_exhaustive()
+    }
+}
+
+/// How a rule is named to those who ask.
+fn by(rule: &Rule) -> String {
+    format!("{} (line {})", rule.place, rule.line)
 }
 
 /// A selector as conditions on series.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::GroupResource;
+use crate::{GroupResource, Origin};
 
 /// How configuration files are read.
 #[derive(Clone, Debug)]
@@ -30,6 +30,10 @@ pub struct Config {
     pub promql: podgauge_promql::Config,
     /// Resources beyond Kubernetes' own that `resources.template` may mean, such as custom ones.
     pub resources: Vec<GroupResource>,
+    /// Where the series of rules come from that do not say so. Default [`Origin::Scrape`].
+    pub origin: Origin,
+    /// Whether there is a Prometheus to ask; without, rules of `source: prometheus` do not work. Default true.
+    pub has_prometheus: bool,
 }
 
 // === impl Config ===
@@ -48,6 +52,8 @@ impl Default for Config {
             history: Duration::from_secs(15 * 60),
             promql: podgauge_promql::Config::default(),
             resources: Vec::new(),
+            origin: Origin::Scrape,
+            has_prometheus: true,
         }
     }
 }

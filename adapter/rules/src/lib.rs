@@ -31,6 +31,6 @@ pub use self::{
     problem::{Problem, Severity},
     query::{Ask, Condition, Operator},
     resource::{GroupResource, Kind},
-    rule::{Rule, RuleSet, Serves},
+    rule::{Origin, Rule, RuleSet, Serves},
     target::TargetLabels,
 };

@@ -49,6 +49,11 @@ pub enum Operator {
 }
 
 pub(crate) fn query(rule: &Rule, ask: &Ask<'_>) -> Result<Query, String> {
+    let text = text(rule, ask)?;
+    Query::parse(&text, &rule.promql).map_err(|error| format!("its query {text:?} cannot be read: {error}"))
+}
+
+pub(crate) fn text(rule: &Rule, ask: &Ask<'_>) -> Result<String, String> {
     let mut matchers = Vec::new();
     let mut values = Vec::new();
     let mut group_by = Vec::new();
@@ -85,8 +90,7 @@ pub(crate) fn query(rule: &Rule, ask: &Ask<'_>) -> Result<Query, String> {
         group_by: &group_by,
         other_values: "",
     };
-    let text = rule.template.fill(&fields).text;
-    Query::parse(&text, &rule.promql).map_err(|error| format!("its query {text:?} cannot be read: {error}"))
+    Ok(rule.template.fill(&fields).text)
 }
 
 fn label(rule: &Rule, resource: &GroupResource) -> Result<String, String> {

@@ -24,6 +24,16 @@ pub enum Serves {
     External,
 }
 
+/// Where the series of a rule come from: `source` of a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Pods' pages.
+    #[default]
+    Scrape,
+    /// A Prometheus, which evaluates the rule's query as well.
+    Prometheus,
+}
+
 /// A rule that works.
 #[derive(Debug)]
 pub struct Rule {
@@ -32,6 +42,9 @@ pub struct Rule {
     /// Its line in the file.
     pub line: u64,
     pub(crate) serves: Serves,
+    pub(crate) origin: Origin,
+    /// `seriesQuery` as it is written.
+    pub(crate) series_query: String,
     pub(crate) series: Vec<Matcher>,
     pub(crate) filters: Vec<Filter>,
     pub(crate) mapping: Mapping,
@@ -42,7 +55,7 @@ pub struct Rule {
     pub(crate) name_bytes: usize,
     pub(crate) template: Template,
     pub(crate) promql: podgauge_promql::Config,
-    /// What its query looks at, with [`SERIES`] for the series' name.
+    /// What its query looks at on pods' pages, with [`SERIES`] for the series' name.
     pub(crate) reaches: Vec<Reach>,
     /// The longest span that its query looks back by itself, if it does.
     pub(crate) window: Option<Duration>,
@@ -124,6 +137,18 @@ impl Rule {
         self.mapping.label(resource)
     }
 
+    /// Where its series come from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// `seriesQuery`, for whoever lists series by it.
+    #[must_use]
+    pub fn series_query(&self) -> &str {
+        &self.series_query
+    }
+
     /// Which API it is for.
     #[must_use]
     pub fn serves(&self) -> Serves {
@@ -148,12 +173,20 @@ impl Rule {
         &self.promql
     }
 
-    /// The query for `ask`.
+    /// The query for `ask`, to be evaluated here.
     ///
     /// # Errors
     /// Why there is none: it has no label for what is asked, or what comes out is no expression.
     pub fn query(&self, ask: &Ask<'_>) -> Result<podgauge_promql::Query, String> {
         query::query(self, ask)
+    }
+
+    /// The text of the query for `ask`, to be evaluated by somebody else.
+    ///
+    /// # Errors
+    /// It has no label for what is asked.
+    pub fn query_text(&self, ask: &Ask<'_>) -> Result<String, String> {
+        query::text(self, ask)
     }
 
     fn takes(&self, name: &str) -> bool {

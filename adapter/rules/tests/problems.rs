@@ -63,6 +63,8 @@ fn problems_are_placed_and_explained() {
     check("seriesQuery: a[5m]", &["2:16: no plain selector"]);
     check("seriesQuery: [a]", &["2:16: this is a list; write a text"]);
     check("seriesQuery: 'a{b=~\"(\"}'", &["2: not a regular expression"]);
+    check("source: promethoos", &["2:11: there is no source \"promethoos\"; write scrape or prometheus"]);
+    check("source: [prometheus]", &["2:11: this is a list"]);
     check("seriesFilters: [{is: a, isNot: b}]", &["2: either is: or isNot:"]);
     check("seriesFilters: [{is: 'a('}]", &["2:24: not a regular expression: unclosed group"]);
     check("seriesFilters: [{was: a}]", &["2:20: no field \"was\""]);
@@ -142,4 +144,39 @@ proptest! {
                             resources: {{template: '{query}'}}\n  metricsQuery: '{query}'\n");
         let _ = load(&rule, &Config::default());
     }
+}
+
+#[test]
+fn what_prometheus_is_asked_is_its_own_business() {
+    let rule = |source: &str, query: &str| {
+        format!(
+            "rules:
+- seriesQuery: 'a{{pod!=\"\"}}'
+  resources: {{template: <<.Resource>>}}
+  {source}
+  metricsQuery: {query}
+"
+        )
+    };
+    let check = |config: &Config, source: &str, query: &str, works: usize, want: &[&str]| {
+        let (set, problems) = load(&rule(source, query), config).unwrap();
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(set.custom.len(), works, "{problems:?}");
+        assert_eq!(problems.len(), want.len(), "{problems:?}");
+        assert!(problems.iter().zip(want).all(|(problem, want)| problem.contains(want)), "{problems:?}");
+        assert_eq!(set.history("a"), Duration::ZERO);
+        set.custom.first().and_then(podgauge_rules::Rule::window)
+    };
+    let long = "sum(rate(<<.Series>>{<<.LabelMatchers>>}[2d])) by (<<.GroupBy>>)";
+    let (own, more) = (Config::default(), "quantiles_over_time(<<.Series>>[5m])");
+    let days = Some(Duration::from_secs(2 * 86_400));
+    assert_eq!(check(&own, "source: prometheus", long, 1, &[]), days);
+    check(&own, "source: scrape", long, 0, &["--rules-history-limit"]);
+    check(&own, "source: prometheus", more, 1, &["note: rules[0].metricsQuery: "]);
+    check(&own, "source: prometheus", "<<.Series>>{<<.LabelMatchers", 0, &["rules[0].metricsQuery: "]);
+    let default = Config { origin: podgauge_rules::Origin::Prometheus, ..Config::default() };
+    assert_eq!(check(&default, "seriesFilters: []", long, 1, &[]), days);
+    check(&default, "source: scrape", long, 0, &["--rules-history-limit"]);
+    let none = Config { has_prometheus: false, ..Config::default() };
+    check(&none, "source: prometheus", long, 0, &["4:11: rules[0].source: there is no Prometheus to ask"]);
 }

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use podgauge_rules::Origin;
+
 use super::units::duration;
 use crate::rules_file;
 
@@ -16,23 +18,47 @@ pub(super) struct RulesArgs {
     /// The longest history that a rule's query may ask for; a rule that asks for more does not work.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m")]
     rules_history_limit: Duration,
-    /// Understood and without effect: names come with the pages that have them.
-    #[arg(long, value_name = "DURATION", value_parser = duration, hide = true)]
-    metrics_relist_interval: Option<Duration>,
+    /// Where the series of rules come from that have no `source`: from pods' pages, or from --prometheus-url.
+    #[arg(long, value_name = "SOURCE", value_enum, default_value = "scrape")]
+    rules_source: Source,
+}
+
+/// `source` of a rule.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Source {
+    Scrape,
+    Prometheus,
+}
+
+// === impl Source ===
+
+impl From<Source> for Origin {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Scrape => Self::Scrape,
+            Source::Prometheus => Self::Prometheus,
+        }
+    }
 }
 
 // === impl RulesArgs ===
 
 impl RulesArgs {
     /// The file and how it is read, if there is one. `max_age` is how old a sample may be that is served; `more` are
-    /// resources beyond Kubernetes' own.
+    /// resources beyond Kubernetes' own, and `has_prometheus` whether there is one to ask.
     pub(super) fn config(
         &self,
         max_age: Duration,
         more: &[String],
+        has_prometheus: bool,
     ) -> Result<Option<rules_file::Config>, String> {
         let Some(path) = self.config.clone() else { return Ok(None) };
-        let mut rules = podgauge_rules::Config { history: self.rules_history_limit, ..Default::default() };
+        let mut rules = podgauge_rules::Config {
+            history: self.rules_history_limit,
+            origin: self.rules_source.into(),
+            has_prometheus,
+            ..Default::default()
+        };
         rules.promql.lookback = max_age;
         // A second of one processor at most, for one answer.
         rules.promql.bounds.samples = 1_000_000;

@@ -63,6 +63,26 @@ fn flags_of_the_field_are_understood() {
 }
 
 #[test]
+fn prometheus_is_asked_as_prometheus_adapter_asks_it() {
+    let flags = "--config=c --prometheus-url=https://p:9090/prefix/ --prometheus-ca-file=ca --prometheus-token-file=t \
+                 --prometheus-client-tls-cert-file=c --prometheus-client-tls-key-file=k --prometheus-verb=GET \
+                 --prometheus-header=X-Scope-OrgID=a=b --prometheus-header=Empty --metrics-relist-interval=2m \
+                 --metrics-max-age=50s --rules-source=prometheus";
+    let parsed = config(flags).unwrap();
+    let prometheus = parsed.prometheus.unwrap();
+    assert_eq!(prometheus.client.cache_ttl, Duration::from_secs(15));
+    assert_eq!(prometheus.series_max_age, Duration::from_secs(120));
+    let headers: Vec<_> = prometheus
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
+    assert_eq!(headers, ["x-scope-orgid: a=b", "empty: "]);
+    assert_eq!(parsed.rules.unwrap().rules.origin, podgauge_rules::Origin::Prometheus);
+    assert!(config("--metrics-relist-interval=1m").unwrap().prometheus.is_none());
+}
+
+#[test]
 fn the_certificate_comes_from_where_it_should() {
     let check = |flags: &str, want: &str, api_services: Option<&[&str]>| {
         let serving = config(flags).unwrap().serving;
@@ -120,6 +140,20 @@ fn contradictions_are_named() {
     check("--namespace=n --tls-propagation-delay=10s", "--tls-propagation-delay must be at least twice");
     check("--namespace=a.b", "must be names of Kubernetes objects");
     check("--tls-sync-interval=0s", "must be longer than 0");
-    check("--prometheus-url=http://p", "unexpected argument '--prometheus-url'");
+    check("--prometheus-url=http://p", "--prometheus-url needs --config");
+    check("--prometheus-url=p:9090", "expected a URL such as https://prometheus.monitoring:9090/prefix");
+    check(
+        "--prometheus-url=http://u:p@h",
+        "belong into a file: a kubeconfig, given as --prometheus-auth-config",
+    );
+    check("--prometheus-url=http://h?x=y", "without a query");
+    check("--prometheus-token-file=t", "--prometheus-url <URL>");
+    check("--prometheus-auth-incluster", "--prometheus-auth-incluster needs --prometheus-url");
+    let url = "--config=c --prometheus-url=http://p";
+    check(&format!("{url} --prometheus-auth-config=k --prometheus-token-file=t"), "cannot be used with");
+    check(&format!("{url} --prometheus-client-tls-cert-file=c"), "--prometheus-client-tls-key-file");
+    check(&format!("{url} --prometheus-header=a\u{1}=b"), "expected the name of a header before =");
+    check(&format!("{url} --prometheus-verb=PUT"), "[possible values: GET, POST]");
+    check(&format!("{url} --prometheus-timeout=0s"), "--prometheus-timeout must be longer than 0");
     check("positional", "unrecognized subcommand 'positional'");
 }

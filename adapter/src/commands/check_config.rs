@@ -9,16 +9,19 @@ use std::{
 
 use podgauge_exposition::{Limits, Page, Values};
 use podgauge_promql::{Labels, MemorySource, Sample, Value};
-use podgauge_rules::{Ask, Config, GroupResource, Rule, RuleSet, Serves, Severity, TargetLabels};
+use podgauge_rules::{Ask, Config, GroupResource, Origin, Rule, RuleSet, Serves, Severity, TargetLabels};
 
 use super::page;
-use crate::clock;
+use crate::{args::Source, clock};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckConfigArgs {
     /// The configuration file.
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Where the series of rules come from that have no `source`, as podgauge's flag says.
+    #[arg(long, value_name = "SOURCE", value_enum, default_value = "scrape")]
+    rules_source: Source,
     /// A pod's page, as http://10.0.0.1:8080/metrics or a file, to show what each rule yields of it.
     #[arg(long, value_name = "URL|FILE")]
     against: Option<String>,
@@ -42,7 +45,7 @@ impl CheckConfigArgs {
 
     fn run_to(&self, out: &mut impl Write, err: &mut impl Write) -> ExitCode {
         // Whoever closed the streams has seen enough, so that a failed write is no failure.
-        let config = Config::default();
+        let config = Config { origin: self.rules_source.into(), ..Config::default() };
         let file = self.file.display();
         let bytes = match page::read_file(&self.file, config.file_bytes as u64) {
             Ok(bytes) => bytes,
@@ -102,11 +105,15 @@ impl CheckConfigArgs {
     }
 
     fn show(&self, rule: &Rule, series: &[Labels], source: &MemorySource, now: i64, out: &mut impl Write) {
+        let (place, line) = (&rule.place, rule.line);
+        if rule.origin() == Origin::Prometheus {
+            let _ = writeln!(out, "{place} (line {line}): asks Prometheus, and not this page");
+            return;
+        }
         let mut taken: BTreeMap<&str, Vec<&Labels>> = BTreeMap::new();
         for labels in series.iter().filter(|labels| rule.selects(labels)) {
             taken.entry(labels.metric_name()).or_default().push(labels);
         }
-        let (place, line) = (&rule.place, rule.line);
         if taken.is_empty() {
             let _ = writeln!(out, "{place} (line {line}): takes no series of this page");
         }

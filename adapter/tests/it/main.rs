@@ -14,5 +14,9 @@ mod objects;
 mod pages;
 mod podgauge;
 mod process;
+mod prometheus;
+#[path = "../../promql/tests/differential/prometheus.rs"]
+#[expect(dead_code, reason = "here only podgauge asks it")]
+mod real_prometheus;
 mod rules;
 mod sources;

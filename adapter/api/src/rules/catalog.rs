@@ -11,10 +11,10 @@ use std::{
 };
 
 use podgauge_promql::METRIC_NAME;
-use podgauge_rules::{GroupResource, Rule, RuleSet, TargetLabels};
+use podgauge_rules::{GroupResource, Origin, Rule, RuleSet, TargetLabels};
 use podgauge_store::{Layout, Reader, Timestamp};
 
-use super::source::target_labels;
+use super::{source::target_labels, upstream::Listing};
 use crate::discovery::fingerprint;
 
 /// Which rule answers for which name.
@@ -22,6 +22,8 @@ use crate::discovery::fingerprint;
 pub(crate) struct Catalog {
     set: Arc<RuleSet>,
     layouts: u64,
+    /// Of the upstream's series.
+    generation: u64,
     /// The one before saw the same layouts, so that their pages, which come a moment later, were there this time.
     is_settled: bool,
     built: Timestamp,
@@ -46,11 +48,18 @@ const LOOKED_AT: usize = 32;
 
 impl Catalog {
     /// `last` is the one before, if it is of the same rules.
-    pub(super) fn build(set: Arc<RuleSet>, last: Option<&Self>, reader: &Reader, now: Timestamp) -> Self {
+    pub(super) fn build(
+        set: Arc<RuleSet>,
+        last: Option<&Self>,
+        reader: &Reader,
+        listing: &Listing,
+        now: Timestamp,
+    ) -> Self {
         let layouts = fingerprint(&reader.layouts());
         let is_settled = last.is_some_and(|last| last.layouts == layouts);
         let (custom, external) = (BTreeMap::new(), BTreeMap::new());
-        let mut catalog = Self { set, layouts, is_settled, built: now, custom, external };
+        let generation = listing.generation();
+        let mut catalog = Self { set, layouts, generation, is_settled, built: now, custom, external };
         let mut seen = HashSet::new();
         for pod in reader.all_pods(|_| true) {
             for target in pod.targets() {
@@ -61,13 +70,15 @@ impl Catalog {
                 }
             }
         }
+        catalog.add_listed(listing);
         catalog
     }
 
     /// Whether another one, made now, would be no different as far as one can tell without making it.
-    pub(super) fn is_current(&self, reader: &Reader, now: Timestamp) -> bool {
+    pub(super) fn is_current(&self, reader: &Reader, listing: &Listing, now: Timestamp) -> bool {
         let is_young = self.built <= now && now.since(self.built) < MAX_AGE;
-        is_young && self.is_settled && self.layouts == fingerprint(&reader.layouts())
+        let is_listed = self.generation == listing.generation();
+        is_young && is_listed && self.is_settled && self.layouts == fingerprint(&reader.layouts())
     }
 
     /// The rules that it was made of.
@@ -110,8 +121,9 @@ impl Catalog {
                 let ids = name.series.iter().filter_map(|id| layout.series(*id));
                 ids.map(|series| labels.series(name.text, series.labels.iter()))
             };
-            for (number, rule) in set.custom.iter().enumerate().filter(|(_, rule)| rule.takes_name(name.text))
-            {
+            let takes =
+                |(_, rule): &(usize, &Rule)| rule.origin() == Origin::Scrape && rule.takes_name(name.text);
+            for (number, rule) in set.custom.iter().enumerate().filter(takes) {
                 let Some(metric) = rule.metric_name(name.text) else { continue };
                 let selected = series().filter(|labels| rule.selects(labels)).take(LOOKED_AT);
                 let mut resources = BTreeSet::new();
@@ -122,13 +134,33 @@ impl Catalog {
                     put(&mut self.custom, (metric.clone(), resource), number, name.text);
                 }
             }
-            for (number, rule) in
-                set.external.iter().enumerate().filter(|(_, rule)| rule.takes_name(name.text))
-            {
+            for (number, rule) in set.external.iter().enumerate().filter(takes) {
                 let Some(metric) = rule.metric_name(name.text) else { continue };
                 if series().any(|labels| rule.selects(&labels)) {
                     put(&mut self.external, metric.to_lowercase(), number, name.text);
                 }
+            }
+        }
+    }
+}
+
+impl Catalog {
+    /// The names that rules make of the upstream's series.
+    fn add_listed(&mut self, listing: &Listing) {
+        let set = Arc::clone(&self.set);
+        for (number, rule) in set.custom.iter().enumerate() {
+            for (name, labels) in listing.of(rule) {
+                let Some(metric) = rule.metric_name(name) else { continue };
+                let resources: BTreeSet<_> = labels.iter().filter_map(|label| rule.resource(label)).collect();
+                for resource in resources {
+                    put(&mut self.custom, (metric.clone(), resource.clone()), number, name);
+                }
+            }
+        }
+        for (number, rule) in set.external.iter().enumerate() {
+            for (name, _) in listing.of(rule) {
+                let Some(metric) = rule.metric_name(name) else { continue };
+                put(&mut self.external, metric.to_lowercase(), number, name);
             }
         }
     }

@@ -9,6 +9,7 @@
 mod compare;
 mod data;
 mod expressions;
+#[expect(dead_code, reason = "others let it scrape, and stop it")]
 mod prometheus;
 
 use podgauge_promql::{Config, Query};

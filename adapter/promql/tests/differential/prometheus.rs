@@ -1,4 +1,4 @@
-//! A real Prometheus on loopback, over given samples.
+//! A real Prometheus on loopback, over given samples, or over what it scrapes.
 
 use std::{
     fs,
@@ -12,40 +12,61 @@ use podgauge_promql::Dialect;
 use serde_json::Value;
 
 pub(crate) struct Prometheus {
-    child: Child,
+    /// `None` while it is stopped.
+    child: Option<Child>,
     port: u16,
     dialect: Dialect,
     folder: PathBuf,
 }
 
 impl Prometheus {
-    /// Starts it; `None` where it is not installed.
+    /// Starts it with the samples of an OpenMetrics page; `None` where it is not installed.
     pub(crate) fn start(page: &str) -> Option<Self> {
-        let version = Command::new("prometheus").arg("--version").output().ok()?;
         Command::new("promtool").arg("--version").output().ok()?;
-        let said =
-            String::from_utf8_lossy(&version.stdout).into_owned() + &String::from_utf8_lossy(&version.stderr);
-        let dialect = if said.contains("version 2.") { Dialect::Prometheus2 } else { Dialect::Prometheus3 };
-
-        let folder =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("prometheus-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let (folder, dialect) = prepare("{}\n")?;
         fs::write(folder.join("page"), page).unwrap();
-        fs::write(folder.join("prometheus.yml"), "{}\n").unwrap();
         let made = Command::new("promtool")
             .args(["tsdb", "create-blocks-from", "openmetrics", "page", "data"])
             .current_dir(&folder)
             .output()
             .unwrap();
         assert!(made.status.success(), "promtool: {}", String::from_utf8_lossy(&made.stderr));
+        Some(Self::started(folder, dialect))
+    }
 
+    /// Starts it with a configuration of its own; `None` where it is not installed.
+    pub(crate) fn configured(config: &str) -> Option<Self> {
+        let (folder, dialect) = prepare(config)?;
+        Some(Self::started(folder, dialect))
+    }
+
+    fn started(folder: PathBuf, dialect: Dialect) -> Self {
         // The port is free now and may be taken a moment later; then another one is tried.
         let started = (0..5).find_map(|_| {
             let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
             serve(&folder, port).map(|child| (child, port))
         });
         let (child, port) = started.expect("prometheus does not start");
-        Some(Self { child, port, dialect, folder })
+        Self { child: Some(child), port, dialect, folder }
+    }
+
+    /// Ends it; what it knows stays on the disk.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may be gone already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again after [`stop`](Self::stop), where it was.
+    pub(crate) fn start_again(&mut self) {
+        self.child = serve(&self.folder, self.port);
+        assert!(self.child.is_some(), "prometheus does not start again");
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Whose answers it gives.
@@ -80,11 +101,22 @@ impl Prometheus {
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        // It may be gone already, and what is left behind is below target/.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
+        // What is left behind is below target/.
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// A folder with a configuration, and whose answers it will give; `None` where Prometheus is not installed.
+fn prepare(config: &str) -> Option<(PathBuf, Dialect)> {
+    let version = Command::new("prometheus").arg("--version").output().ok()?;
+    let said =
+        String::from_utf8_lossy(&version.stdout).into_owned() + &String::from_utf8_lossy(&version.stderr);
+    let dialect = if said.contains("version 2.") { Dialect::Prometheus2 } else { Dialect::Prometheus3 };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("prometheus-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("prometheus.yml"), config).unwrap();
+    Some((folder, dialect))
 }
 
 /// A server that says that it is ready; `None` if it ends before.

@@ -9,7 +9,7 @@ use super::{
     fields::{Fields, Reported, Text},
 };
 use crate::{
-    Config, GroupResource, Rule, Serves,
+    Config, GroupResource, Origin, Rule, Serves,
     resource::Mapping,
     rule::{Filter, SERIES},
     template::{self, Label, Template},
@@ -23,22 +23,32 @@ pub(super) fn compile(
     config: &Config,
     report: &mut Report<'_>,
 ) -> Option<Rule> {
-    let known =
-        fields.check_known(&["seriesQuery", "seriesFilters", "resources", "name", "metricsQuery"], report);
+    let known = fields.check_known(
+        &["seriesQuery", "seriesFilters", "resources", "name", "metricsQuery", "source"],
+        report,
+    );
     // Each field is looked at, whatever the others are like, so that one reading says all that is wrong.
     let series = series_query(&fields, report);
     let filters = series_filters(&fields, report);
     let resources = resources(&fields, serves, report);
     let name = name(&fields, report);
-    let query = metrics_query(&fields, serves, report);
+    let origin = origin(&fields, report);
+    let query =
+        metrics_query(&fields, serves, origin.as_ref().copied().unwrap_or(Origin::Prometheus), report);
     known?;
-    let (series, filters, (mapping, namespaced)) = (series.ok()?, filters.ok()?, resources.ok()?);
-    let ((matches, named), (template, reaches)) = (name.ok()?, query.ok()?);
+    let ((series_query, series), filters) = (series.ok()?, filters.ok()?);
+    let (origin, (mapping, namespaced)) = (origin.ok()?, resources.ok()?);
+    let ((matches, named), (template, mut reaches)) = (name.ok()?, query.ok()?);
     let window = reaches.iter().filter(|reach| !reach.newest_alone).map(|reach| reach.back).max();
+    if origin == Origin::Prometheus {
+        reaches.clear();
+    }
     Some(Rule {
         place: report.place.clone(),
         line: fields.place.line,
         serves,
+        origin,
+        series_query,
         series,
         filters,
         mapping,
@@ -53,7 +63,8 @@ pub(super) fn compile(
     })
 }
 
-fn series_query(fields: &Fields<'_>, report: &mut Report<'_>) -> Result<Vec<Matcher>, Reported> {
+/// `seriesQuery`, as it is written and as what it says.
+fn series_query(fields: &Fields<'_>, report: &mut Report<'_>) -> Result<(String, Vec<Matcher>), Reported> {
     let example = "write a selector, such as http_requests_total{namespace!=\"\",pod!=\"\"}";
     let Some(Text { text, place }) = fields.text("seriesQuery", report)? else {
         report.error(fields.place, format!("seriesQuery is missing; {example}"));
@@ -69,7 +80,7 @@ fn series_query(fields: &Fields<'_>, report: &mut Report<'_>) -> Result<Vec<Matc
                 let is_regex = |m: &&Matcher| matches!(m.op(), MatchOp::Regex | MatchOp::NotRegex);
                 let regexes = selector.matchers.iter().filter(is_regex).count();
                 let counted = report.count_regexes(regexes, place, fields.config());
-                if counted { Ok(selector.matchers.clone()) } else { Err(Reported) }
+                if counted { Ok((text.to_owned(), selector.matchers.clone())) } else { Err(Reported) }
             }
             _ => {
                 report.error(place, format!("this is no plain selector of series; {example}"));
@@ -238,10 +249,35 @@ fn name(fields: &Fields<'_>, report: &mut Report<'_>) -> Result<(Option<Re2>, Op
     })
 }
 
-/// The template, and what its queries look at.
+/// `source`.
+fn origin(fields: &Fields<'_>, report: &mut Report<'_>) -> Result<Origin, Reported> {
+    let config = fields.config();
+    let source = fields.text("source", report)?;
+    let (origin, place) = match source {
+        None => (config.origin, fields.place),
+        Some(Text { text: "scrape", place }) => (Origin::Scrape, place),
+        Some(Text { text: "prometheus", place }) => (Origin::Prometheus, place),
+        Some(Text { text, place }) => {
+            let shown: String = text.chars().take(64).collect();
+            let message = format!("there is no source {shown:?}; write scrape or prometheus");
+            report.within("source", |report| report.error(place, message));
+            return Err(Reported);
+        }
+    };
+    if origin == Origin::Prometheus && !config.has_prometheus {
+        let message =
+            "there is no Prometheus to ask; start podgauge with --prometheus-url, or write source: scrape";
+        report.within("source", |report| report.error(place, message.to_owned()));
+        return Err(Reported);
+    }
+    Ok(origin)
+}
+
+/// The template, and what its queries look at, as far as they can be read here.
 fn metrics_query(
     fields: &Fields<'_>,
     serves: Serves,
+    origin: Origin,
     report: &mut Report<'_>,
 ) -> Result<(Template, Vec<Reach>), Reported> {
     let Some(Text { text, place }) = fields.text("metricsQuery", report)? else {
@@ -262,11 +298,19 @@ fn metrics_query(
             group_by: &group_by,
             other_values: "x",
         });
-        let query = Query::parse(&filled.text, &fields.config().promql).map_err(|error| {
-            let ParseError { span, message, .. } = error;
-            report.error(report.inside(place, text, filled.origin(span.start)), message);
-            Reported
-        })?;
+        let query = match Query::parse(&filled.text, &fields.config().promql) {
+            Ok(query) => query,
+            Err(ParseError { span, message, .. }) => {
+                let at = report.inside(place, text, filled.origin(span.start));
+                // Prometheus' kin know more than PromQL, and are asked whatever is written here.
+                if origin == Origin::Prometheus {
+                    report.note(at, format!("{message}; Prometheus is asked all the same"));
+                    return Ok((template, Vec::new()));
+                }
+                report.error(at, message);
+                return Err(Reported);
+            }
+        };
         let may_be_scalar = serves == Serves::External;
         if !(query.value_type() == Type::Vector || may_be_scalar && query.value_type() == Type::Scalar) {
             let message = format!(
@@ -278,6 +322,9 @@ fn metrics_query(
             return Err(Reported);
         }
         let reaches = query.required_retention();
+        if origin == Origin::Prometheus {
+            return Ok((template, reaches));
+        }
         check_reaches(&reaches, place, text, |at| filled.origin(at), fields.config().history, report)?;
         Ok((template, reaches))
     })

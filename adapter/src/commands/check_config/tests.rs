@@ -57,6 +57,7 @@ fn checked(file: &str, against: &str) -> (String, String) {
         file: file.into(),
         against: (!against.is_empty()).then(|| against.to_owned()),
         namespace: "default".to_owned(),
+        rules_source: Source::Scrape,
         pod: "pod-0".to_owned(),
         pod_labels: Vec::new(),
     };

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod upstream;
+
 use std::{
     net::IpAddr,
     sync::{
@@ -11,8 +13,8 @@ use std::{
     time::Duration,
 };
 
-use podgauge_api::{Config, CustomMetrics, ExternalMetrics, Rules};
-use podgauge_apiserver::{Answer, Api, Query, Representation, Request};
+use podgauge_api::{Config, CustomMetrics, ExternalMetrics, Rules, Upstream};
+use podgauge_apiserver::{Answer, Api, Query, Representation, Request, Status};
 use podgauge_store::{
     Endpoint, Kind, LayoutBuilder, Objects, Outcome, PodKey, PodLabels, PodUpdate, Reader, Recorder, Scheme,
     Timestamp, Writer,
@@ -63,8 +65,12 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::asking(None)
+    }
+
+    fn asking(upstream: Option<Arc<dyn Upstream>>) -> Self {
         let (writer, reader) = podgauge_store::open(podgauge_store::Config::default());
-        let rules = Rules::none(reader.clone());
+        let rules = Rules::new(reader.clone(), upstream);
         let seconds = Arc::new(AtomicI64::new(0));
         let config = Config { max_age: Duration::from_secs(40), discovery_metrics: 100 };
         let clock = || {
@@ -122,25 +128,7 @@ impl World {
 
     /// Each value of the answer with what it is about, or what the Status says.
     fn ask(&self, api: &dyn Api, path: &str) -> String {
-        let answer = match api.get(&request(path)).and_then(Answer::finished) {
-            Ok(Answer::Json(json)) => json,
-            Ok(other) => panic!("nobody asked for {other:?}"),
-            Err(status) => return status.message.to_string(),
-        };
-        let list: serde_json::Value = serde_json::from_slice(&answer).unwrap();
-        let item = |item: &serde_json::Value| {
-            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-            let object = &item["describedObject"];
-            let about = if object.is_null() {
-                format!("{} {}", text(&item["metricName"]), item["metricLabels"])
-            } else {
-                format!("{}/{}", text(&object["kind"]), text(&object["name"]))
-            };
-            let window = &item[if object.is_null() { "window" } else { "windowSeconds" }];
-            let window = window.as_u64().map_or_else(String::new, |seconds| format!(" {seconds}s"));
-            format!("{about} = {}{window} at {}", text(&item["value"]), &text(&item["timestamp"])[11..19])
-        };
-        list["items"].as_array().unwrap().iter().map(item).collect::<Vec<_>>().join("; ")
+        said(api.get(&request(path)).and_then(Answer::finished))
     }
 
     fn custom(&self, path: &str) -> String {
@@ -150,6 +138,29 @@ impl World {
     fn external(&self, path: &str) -> String {
         self.ask(&self.external, path)
     }
+}
+
+/// Each value of the answer with what it is about, or what the Status says.
+fn said(answer: Result<Answer, Status>) -> String {
+    let answer = match answer {
+        Ok(Answer::Json(json)) => json,
+        Ok(other) => panic!("nobody asked for {other:?}"),
+        Err(status) => return status.message.to_string(),
+    };
+    let list: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    let item = |item: &serde_json::Value| {
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let object = &item["describedObject"];
+        let about = if object.is_null() {
+            format!("{} {}", text(&item["metricName"]), item["metricLabels"])
+        } else {
+            format!("{}/{}", text(&object["kind"]), text(&object["name"]))
+        };
+        let window = &item[if object.is_null() { "window" } else { "windowSeconds" }];
+        let window = window.as_u64().map_or_else(String::new, |seconds| format!(" {seconds}s"));
+        format!("{about} = {}{window} at {}", text(&item["value"]), &text(&item["timestamp"])[11..19])
+    };
+    list["items"].as_array().unwrap().iter().map(item).collect::<Vec<_>>().join("; ")
 }
 
 fn request(path: &str) -> Request {
