@@ -83,6 +83,13 @@ pub(crate) fn text(rule: &Rule, ask: &Ask<'_>) -> Result<String, String> {
         matchers.push(format!("{}{sign}{}", name(label), quote(value)));
         values.push((label.clone(), joined));
     }
+    // These are put in as they are, wherever the rule has them. Names come from pods and from whoever asks, who must not
+    // be able to end a text or a matcher there and go on with a query of their own.
+    let used = values.iter().filter(|(label, _)| rule.template.has_values_of(label));
+    let raw = used.map(|(_, value)| value.as_str()).chain([ask.series]);
+    if let Some(odd) = raw.into_iter().find(|raw| !is_plain(raw)) {
+        return Err(format!("{odd:?} has characters that cannot stand in its query"));
+    }
     let fields = Fields {
         series: ask.series,
         label_matchers: &matchers.join(","),
@@ -102,4 +109,9 @@ fn label(rule: &Rule, resource: &GroupResource) -> Result<String, String> {
 /// A label's name as an expression has it.
 fn name(label: &str) -> String {
     if is_label_name(label) { label.to_owned() } else { quote(label) }
+}
+
+/// Whether a text means nothing but itself, or a regular expression of names, wherever it stands in a query.
+fn is_plain(text: &str) -> bool {
+    text.chars().all(|char| char.is_alphanumeric() || "-_.:/@|*+^$".contains(char))
 }

@@ -85,6 +85,11 @@ impl Template {
         Ok(Self(parts))
     }
 
+    /// Whether it uses the values of a label by themselves.
+    pub(crate) fn has_values_of(&self, label: &str) -> bool {
+        self.0.iter().any(|part| matches!(&part.what, What::LabelValues(other) if other == label))
+    }
+
     pub(crate) fn fill(&self, fields: &Fields<'_>) -> Filled {
         let mut filled = Filled { text: String::new(), origins: Vec::new() };
         for Part { at, what } in &self.0 {

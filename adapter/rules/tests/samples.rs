@@ -127,6 +127,23 @@ fn queries_hold_what_is_asked() {
 }
 
 #[test]
+fn what_is_put_in_as_it_is_cannot_go_on_with_a_query_of_its_own() {
+    let set = loaded(
+        "rules:
+- seriesQuery: 'a{app!=\"\"}'
+  resources: {template: <<.Resource>>}
+  metricsQuery: sum(<<.Series>>{deployment=~\"<<index .LabelValuesByName \"deployment\">>\"}) by (<<.GroupBy>>)
+",
+    );
+    let check = |series, name, want: &str| {
+        assert_eq!(query(&set.custom[0], series, Some(("deployments.apps", &[name])), &[]), want);
+    };
+    check("a", "web-0.x", r#"sum(a{deployment=~"web-0.x"}) by (deployment)"#);
+    check("a", r#"x"} or b{c=""#, r#""x\"} or b{c=\"" has characters that cannot stand in its query"#);
+    check("a) or vector(1", "web", r#""a) or vector(1" has characters that cannot stand in its query"#);
+}
+
+#[test]
 fn history_is_kept_for_what_a_range_looks_at() {
     let set = walkthrough();
     let check =
