@@ -299,7 +299,7 @@ fn resource(api: &dyn Api, segments: Vec<String>, asked: &Asked<'_>) -> Result<O
     };
     match api.get(&request)? {
         Answer::Later(work) => Ok(Outcome::Later(work, shape)),
-        // Reading a long list and writing it again takes computing, too.
+        // Reading a long list and writing it as YAML takes computing, too. As protobuf it is soon done.
         Answer::Json(document) if shape.object == Some(Encoding::Yaml) => {
             Ok(Outcome::Later(Work::new(|| Ok(Answer::Json(document))), shape))
         }

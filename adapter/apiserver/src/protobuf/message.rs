@@ -39,11 +39,8 @@ pub enum Kind {
     Wrapped(&'static Kind),
 }
 
-/// The members of an object, read into a message's fields.
-struct Members<'a> {
-    message: &'a Message,
-    to: &'a mut Writer,
-}
+/// The members of an object, each read into the first of these messages that has a field for it.
+pub(super) struct Members<'p, 'a>(pub(super) &'p mut [(&'a Message, &'a mut Writer)]);
 
 /// A value, read into a field.
 struct Value<'a> {
@@ -52,8 +49,8 @@ struct Value<'a> {
     to: &'a mut Writer,
 }
 
-/// A member's name, read as the field that it stands for.
-struct Name<'a>(&'a Message);
+/// A member's name, read as which of these messages has a field for it, and the field.
+struct Name<'p, 'a>(&'p [(&'a Message, &'a mut Writer)]);
 
 // === impl Field ===
 
@@ -80,18 +77,22 @@ impl Field {
 // === impl Message ===
 
 impl Message {
-    /// The fields that an object of JSON has; `None` if it is none, or not of this message.
-    pub(super) fn of_json(&self, document: &[u8]) -> Option<Vec<u8>> {
-        let mut fields = Writer::starting(&[], document.len() / 2);
-        let mut json = serde_json::Deserializer::from_slice(document);
-        json.deserialize_map(Members { message: self, to: &mut fields }).and_then(|()| json.end()).ok()?;
-        Some(fields.into_bytes())
+    fn field(&self, name: &str) -> Option<&'static Field> {
+        self.0.iter().find(|field| field.name == name)
     }
 }
 
 // === impl Members ===
 
-impl<'de> Visitor<'de> for Members<'_> {
+impl<'de> DeserializeSeed<'de> for Members<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, object: D) -> Result<(), D::Error> {
+        object.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Members<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,10 +100,10 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        while let Some(field) = members.next_key_seed(Name(self.message))? {
-            match field {
-                Some(&Field { number, kind, .. }) => {
-                    members.next_value_seed(Value { number, kind, to: self.to })?;
+        while let Some(found) = members.next_key_seed(Name(self.0))? {
+            match found.and_then(|(message, field)| Some((self.0.get_mut(message)?, field))) {
+                Some(((_, to), &Field { number, kind, .. })) => {
+                    members.next_value_seed(Value { number, kind, to })?;
                 }
                 None => {
                     members.next_value::<IgnoredAny>()?;
@@ -115,23 +116,24 @@ impl<'de> Visitor<'de> for Members<'_> {
 
 // === impl Name ===
 
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Option<&'static Field>;
+impl<'de> DeserializeSeed<'de> for Name<'_, '_> {
+    type Value = Option<(usize, &'static Field)>;
 
     fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<Self::Value, D::Error> {
         name.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for Name<'_> {
-    type Value = Option<&'static Field>;
+impl Visitor<'_> for Name<'_, '_> {
+    type Value = Option<(usize, &'static Field)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member's name")
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.0.iter().find(|field| field.name == name))
+        let mut messages = self.0.iter().enumerate();
+        Ok(messages.find_map(|(at, (message, _))| Some((at, message.field(name)?))))
     }
 }
 
@@ -198,7 +200,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         match self.kind {
             Kind::Message(message) => {
-                self.to.message(self.number, |to| Members { message, to }.visit_map(members))
+                self.to.message(self.number, |to| Members(&mut [(message, to)]).visit_map(members))
             }
             Kind::Map => {
                 while let Some(name) = members.next_key::<Cow<'_, str>>()? {
