@@ -87,7 +87,7 @@ check-deps: ## who may depend on whom, licences, sources (deny.toml; fix: change
 check-docs: ## rustdoc, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --document-private-items
 
-COMMANDS := "check-config" "promql test"
+COMMANDS := "check-config" "compare" "promql test"
 FLAGS := for command in "" $(COMMANDS); do \
 	  if [ -n "$$command" ]; then printf '\n\n\# podgauge %s\n\n' "$$command"; fi; \
 	  $(BUILT)/podgauge $$command --help; done

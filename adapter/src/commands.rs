@@ -1,6 +1,7 @@
-//! What podgauge does beside serving: commands that read files, print and end.
+//! What podgauge does beside serving: commands that read, print and end.
 
 mod check_config;
+mod compare;
 mod page;
 mod promql;
 
@@ -14,6 +15,11 @@ pub(crate) enum Command {
     /// Prints FILE:LINE:COLUMN: and what to write instead for everything that does not work, and how many rules work.
     /// Exits with 1 if any does not, with 2 if a file or a page could not be read.
     CheckConfig(check_config::CheckConfigArgs),
+    /// Compare what podgauge and another adapter answer, for every metric that autoscalers of the cluster use.
+    ///
+    /// Prints a line for each object: both values, and whether they are the same, apart, or missing on one side. Exits
+    /// with 0 if all are the same, with 1 if some differ, with 2 if something could not be compared.
+    Compare(compare::CompareArgs),
     /// PromQL, as podgauge evaluates it.
     #[command(subcommand)]
     Promql(promql::PromqlCommand),
@@ -26,6 +32,7 @@ impl Command {
     pub(crate) fn run(&self) -> ExitCode {
         match self {
             Self::CheckConfig(args) => args.run(),
+            Self::Compare(args) => args.run(),
             Self::Promql(command) => command.run(),
         }
     }

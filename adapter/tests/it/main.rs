@@ -8,6 +8,7 @@ mod callers;
 mod certificates;
 mod closing;
 mod cluster;
+mod compare;
 mod external;
 mod hostile;
 mod objects;
