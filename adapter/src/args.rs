@@ -86,8 +86,10 @@ impl Args {
     }
 
     fn try_config(&self) -> Result<app::Config, String> {
-        let scrape = self.scraping.config()?;
+        let mut scrape = self.scraping.config()?;
         let (store, api) = self.values.config(&scrape)?;
+        // A page that is asked for less often would be too old to be served before the next one comes.
+        scrape.longest_interval = api.max_age.saturating_sub(scrape.timeout).max(scrape.interval);
         let in_pod = self.cluster.is_in_pod();
         let prometheus = self.prometheus.config(scrape.interval, api.max_age)?;
         let rules = self.rules.config(api.max_age, self.scraping.object_resources(), prometheus.is_some())?;

@@ -92,8 +92,13 @@ fn api(asked: usize, all: usize) -> CustomMetrics {
 
 fn pod(writer: &mut Writer, n: usize, app: &str) {
     let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 + u32::try_from(n).unwrap());
-    let endpoint =
-        Endpoint { scheme: Scheme::Http, address: address.into(), port: 8080, path: "/metrics".into() };
+    let endpoint = Endpoint {
+        scheme: Scheme::Http,
+        address: address.into(),
+        port: 8080,
+        path: "/metrics".into(),
+        terms: 0,
+    };
     let mut change = writer.apply(PodUpdate {
         key: PodKey::new("shop", &format!("{app}-7c9d8b6f5-{n:05}")),
         uid: n.to_string().into(),

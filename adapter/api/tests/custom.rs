@@ -45,7 +45,8 @@ fn pod(writer: &mut Writer, name: &str, app: &str, pages: &[(u64, &[Line<'_>])])
 
 fn update(name: &str, app: &str, port: Result<u16, WhyNot>) -> PodUpdate {
     let address = IpAddr::from([10, 1, 2, 3]);
-    let endpoint = |port| vec![Endpoint { scheme: Scheme::Http, address, port, path: "/metrics".into() }];
+    let endpoint =
+        |port| vec![Endpoint { scheme: Scheme::Http, address, port, path: "/metrics".into(), terms: 0 }];
     PodUpdate {
         key: PodKey::new(if app == "lonely" { "empty" } else { "shop" }, name),
         uid: name.into(),

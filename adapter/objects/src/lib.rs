@@ -6,7 +6,7 @@
 //!   again for ever, with back-off.
 //! - Of an object its name and its selector are kept, and nothing else.
 //!
-//! Whoever wants something else of some objects has [`follow`] tell a [`Sink`] of its own.
+//! Whoever wants something else of some objects has [`follow()`] tell a [`Sink`] of its own.
 //!
 //! # Left to others
 //! The pods themselves, and what they are asked.

@@ -1,17 +1,20 @@
-//! Regular expressions in RE2's language for whoever works beside expressions: unanchored, with groups and Go's expansion.
+//! Regular expressions in RE2's language for whoever works beside expressions: with groups and Go's expansion.
 
 use regex::Regex;
 
-use crate::matcher::{expand, unanchored};
+use crate::{
+    Bounds, Dialect,
+    matcher::{compile, expand, unanchored},
+};
 
-/// A regular expression that may match any part of a text. Matches in linear time.
+/// A regular expression. Matches in linear time.
 #[derive(Clone, Debug)]
 pub struct Re2(Regex);
 
 // === impl Re2 ===
 
 impl Re2 {
-    /// Reads a regular expression that may take `bytes` of memory.
+    /// Reads a regular expression that may match any part of a text, and may take `bytes` of memory.
     ///
     /// # Errors
     /// What is wrong with it, in words that end a sentence.
@@ -19,7 +22,16 @@ impl Re2 {
         unanchored(text, bytes).map(Self).map_err(|error| error.0)
     }
 
-    /// Whether any part of `text` matches.
+    /// The same, to match a whole text only, as Prometheus' relabelling has it.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn whole(text: &str, bytes: usize) -> Result<Self, String> {
+        let bounds = Bounds { regex_bytes: bytes, ..Bounds::default() };
+        compile(text, &bounds, Dialect::Prometheus3).map(Self).map_err(|error| error.0)
+    }
+
+    /// Whether the text, or any part of it, matches.
     pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
@@ -51,6 +63,8 @@ mod tests {
         check("c", "abba", "$0", None);
         check("a", "a", "123456789012345678901", None);
         assert_eq!(Re2::new("(a)(?P<b>b)", 1 << 20).unwrap().groups(), 2);
+        let whole = Re2::whole("a|b.", 1 << 20).unwrap();
+        assert_eq!(["a", "b\n", "ab", "xa"].map(|text| whole.is_match(text)), [true, true, false, false]);
         assert!(Re2::new("a(", 1 << 20).unwrap_err().contains("unclosed group"));
         assert!(Re2::new("(a{1000}){1000}", 1 << 20).unwrap_err().contains("memory"));
     }

@@ -1,4 +1,4 @@
-//! What asks for a pod to be scraped, by annotations.
+//! What asks for a pod to be scraped.
 //!
 //! The annotations are those that users of Prometheus know from its Kubernetes jobs, on the pod itself or on a Service in
 //! front of it:
@@ -10,18 +10,22 @@
 //! | `prometheus.io/path` | the page's path, with its query if it has one | `/metrics` |
 //! | `prometheus.io/scheme` | `http` or `https` | `http` |
 
+use std::sync::Arc;
+
 use http::uri::PathAndQuery;
 use podgauge_store::{Scheme, WhyNot};
 
-use crate::{object::Annotations, text::quoted};
+use crate::{object::Annotations, terms::Terms, text::quoted};
 
 /// Pages of a pod that something asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) scheme: Scheme,
     /// The path, with its query if it has one; begins with `/`.
     pub(crate) path: Box<str>,
     pub(crate) ports: Vec<u16>,
+    /// On which terms, if not podgauge's own.
+    pub(crate) terms: Option<Arc<Terms>>,
 }
 
 /// Whose annotations they are.
@@ -54,7 +58,8 @@ impl Ask {
 
     fn read(whose: Whose<'_>, annotations: &Annotations, ports: &[u16]) -> Result<Self, WhyNot> {
         let scheme = scheme(whose, annotations.scheme.as_deref())?;
-        let path = path(whose, annotations.path.as_deref())?;
+        let path = annotations.path.as_deref();
+        let path = scrape_path(path).map_err(|advice| whose.bad("path", path.unwrap_or_default(), advice))?;
         let ports = match annotations.port.as_deref() {
             Some(text) => match text.parse() {
                 Ok(port) if port > 0 => vec![port],
@@ -62,7 +67,7 @@ impl Ask {
             },
             None => ports.to_vec(),
         };
-        Ok(Self { scheme, path, ports })
+        Ok(Self { scheme, path, ports, terms: None })
     }
 }
 
@@ -91,19 +96,21 @@ fn scheme(whose: Whose<'_>, annotation: Option<&str>) -> Result<Scheme, WhyNot> 
     }
 }
 
-/// A missing slash in front is forgiven, as in Prometheus.
-fn path(whose: Whose<'_>, annotation: Option<&str>) -> Result<Box<str>, WhyNot> {
-    let Some(text) = annotation else { return Ok("/metrics".into()) };
+/// The path to ask for, `/metrics` if nothing is said. A missing slash in front is forgiven, as in Prometheus.
+///
+/// # Errors
+/// What to write instead.
+pub(crate) fn scrape_path(text: Option<&str>) -> Result<Box<str>, &'static str> {
+    let Some(text) = text else { return Ok("/metrics".into()) };
     if text.contains("://") {
-        return Err(whose.bad("path", text, "set it to a path such as \"/metrics\", not to a URL"));
+        return Err("set it to a path such as \"/metrics\", not to a URL");
     }
     let path = if text.starts_with('/') { text.to_owned() } else { format!("/{text}") };
     // What the HTTP library takes for a fragment it drops silently; a request for another page than written would be
     // a riddle.
     let is_clean = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     if path.len() > PATH_BYTES || !is_clean || path.parse::<PathAndQuery>().is_err() {
-        let advice = "set it to a path such as \"/metrics\", percent-encoded where needed";
-        return Err(whose.bad("path", text, advice));
+        return Err("set it to a path such as \"/metrics\", percent-encoded where needed");
     }
     Ok(path.into())
 }

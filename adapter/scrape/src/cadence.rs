@@ -26,6 +26,12 @@ pub(crate) struct Cadence {
 // === impl Cadence ===
 
 impl Cadence {
+    /// The rhythm of targets that have an interval of their own.
+    pub(crate) fn every(&self, interval: Option<Duration>) -> Self {
+        let interval = interval.unwrap_or(self.interval);
+        Self { epoch: self.epoch, interval, backoff_limit: self.backoff_limit }
+    }
+
     /// A target's place within the interval.
     pub(crate) fn offset(&self, pod: &PodKey, endpoint: &Endpoint) -> Duration {
         let mut hash = Fnv::default();
@@ -108,7 +114,13 @@ mod tests {
     }
 
     fn endpoint(port: u16) -> Endpoint {
-        Endpoint { scheme: Scheme::Http, address: [10, 0, 0, 1].into(), port, path: "/metrics".into() }
+        Endpoint {
+            scheme: Scheme::Http,
+            address: [10, 0, 0, 1].into(),
+            port,
+            path: "/metrics".into(),
+            terms: 0,
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::{str::FromStr, time::Duration};
 
 use podgauge_exposition::Limits;
 
+use crate::{relabel::Bounds, sources::Settings};
+
 /// How pods are found and scraped. Every field is a flag; [`flag`] has their names, because failures name the flag
 /// whose limit was hit.
 #[derive(Clone, Debug)]
@@ -32,6 +34,16 @@ pub struct Config {
     pub page: Limits,
     /// What may ask for pods to be scraped. Default: all of [`Source::ALL`].
     pub sources: Vec<Source>,
+    /// PodMonitors, and ServiceMonitors, that are heard; those beyond are passed over. Default: 1,000.
+    pub monitors: usize,
+    /// Namespaces whose monitors may select in others, `*` for all. Others are heard in their own alone. Default: none.
+    pub monitor_namespaces: Vec<String>,
+    /// `metricRelabelings` of one endpoint of a monitor; those beyond are left out. Default: 32.
+    pub relabelings: usize,
+    /// Bytes of memory of one regular expression of a monitor. Default: 256 KiB.
+    pub relabeling_regex_bytes: usize,
+    /// The longest interval that a monitor may ask for: what is older is not served. At least the interval. Default: 30 s.
+    pub longest_interval: Duration,
     /// Targets of one pod: one for each port that is asked for; without a port annotation that is each declared TCP port. A
     /// pod with more is not scraped until it has the annotation. Default: 16.
     pub targets_per_pod: usize,
@@ -61,6 +73,10 @@ pub enum Source {
     Pods,
     /// Services, by theirs, for the pods that their EndpointSlices name.
     Services,
+    /// PodMonitors of `monitoring.coreos.com`.
+    PodMonitors,
+    /// ServiceMonitors of `monitoring.coreos.com`, for the pods that the EndpointSlices of the Services name.
+    ServiceMonitors,
 }
 
 /// The flags' names, as messages give them.
@@ -169,6 +185,25 @@ impl Config {
             None => Ok(()),
         }
     }
+
+    /// What monitors may ask for.
+    pub(crate) fn monitor_settings(&self) -> Settings {
+        Settings {
+            monitors: self.monitors,
+            endpoints: self.targets_per_pod,
+            trusted: self.monitor_namespaces.clone(),
+            interval: (self.interval, self.longest_interval.max(self.interval)),
+            timeout: self.timeout,
+            relabeling: Bounds {
+                rules: self.relabelings,
+                regex_bytes: self.relabeling_regex_bytes,
+                labels: self.page.labels,
+                label_name_bytes: self.page.label_name_bytes,
+                label_value_bytes: self.page.label_value_bytes,
+                page_bytes: self.body_limit,
+            },
+        }
+    }
 }
 
 impl Default for Config {
@@ -183,6 +218,11 @@ impl Default for Config {
             header_limit: 16 << 10,
             page: Limits::default(),
             sources: Source::ALL.to_vec(),
+            monitors: 1_000,
+            monitor_namespaces: Vec::new(),
+            relabelings: 32,
+            relabeling_regex_bytes: 256 << 10,
+            longest_interval: Duration::from_secs(30),
             targets_per_pod: 16,
             scrapes_for_readers: 1,
             questions: 4_096,
@@ -198,7 +238,7 @@ impl Default for Config {
 
 impl Source {
     /// Every one.
-    pub const ALL: [Self; 2] = [Self::Pods, Self::Services];
+    pub const ALL: [Self; 4] = [Self::Pods, Self::Services, Self::PodMonitors, Self::ServiceMonitors];
 
     /// As the flag names it.
     #[must_use]
@@ -206,6 +246,8 @@ impl Source {
         match self {
             Self::Pods => "pods",
             Self::Services => "services",
+            Self::PodMonitors => "podmonitors",
+            Self::ServiceMonitors => "servicemonitors",
         }
     }
 }

@@ -28,34 +28,34 @@ use kube::{
         watcher::{self, DefaultBackoff, Event},
     },
 };
-use podgauge_store::{Change, PodKey, PodUpdate, Recorder, TargetId, Writer};
+use podgauge_store::{Change, Endpoint, PodKey, PodUpdate, Recorder, TargetId, Writer};
 use tokio::{
-    sync::{Mutex, mpsc},
-    time::{Instant, sleep, sleep_until, timeout},
+    sync::mpsc,
+    time::{sleep, timeout},
 };
 use tracing::{debug, info, warn};
 
 use crate::{
     health::Signs,
     metrics::Metrics,
+    pace::paced,
     pod::{Facts, PodObject},
-    sources::Sources,
+    sources::{Changed, Sources},
     target_rules::TargetRules,
+    terms::Terms,
     text::tame,
 };
 
 /// How long a list may stand still before it is given up.
 const LIST_PATIENCE: Duration = Duration::from_secs(30);
-/// The least time between two requests to the API server.
-const PACE: Duration = Duration::from_millis(100);
 /// Pods in a page of a list. Only one page is in memory at a time.
 const LIST_PAGE: u32 = 250;
 
 /// What changed, for the scheduler.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Scrape these from now on, each for the first time at once.
-    Start(Vec<Recorder>),
+    /// Scrape these from now on, each for the first time at once, on terms of its own if it has some.
+    Start(Vec<(Recorder, Option<Arc<Terms>>)>),
     /// Let go of these.
     Stop(Vec<TargetId>),
     /// This pod changed, and what failed before may go well now.
@@ -113,9 +113,9 @@ enum Ended {
 impl Discovery {
     /// Follows pods for ever.
     pub(crate) async fn run(mut self, client: Client, namespace: Option<&str>) -> Infallible {
-        let client = paced(client);
         // Ends with us.
         let _sources = self.sources.spawn(&client, namespace);
+        let client = paced(client);
         let resource = ApiResource::erase::<Pod>(&());
         let pods: Api<PodObject> = match namespace {
             Some(namespace) => Api::namespaced_with(client, namespace, &resource),
@@ -190,7 +190,7 @@ impl Discovery {
                     let change = self.writer.retain(&listed);
                     self.ready.retain(|pod| listed.contains(pod));
                     self.known.retain(|pod, _| listed.contains(pod));
-                    self.send(change).await;
+                    self.send(change, &[]).await;
                     self.metrics.lists.inc();
                     self.signs.set_synced();
                     self.is_listed = true;
@@ -243,14 +243,18 @@ impl Discovery {
     /// Starts and stops targets as what asks for pods has changed.
     async fn judge_anew(&mut self) {
         let changed = self.sources.take_changed();
-        let pods = if changed.everything { self.known.keys().cloned().collect() } else { changed.pods };
+        let Changed { everything, namespaces, mut pods } = changed;
+        if everything || !namespaces.is_empty() {
+            let known = self.known.keys();
+            pods.extend(known.filter(|pod| everything || namespaces.contains(&pod.namespace)).cloned());
+        }
         for key in pods {
             let Some(known) = self.known.get(&key) else { continue };
             let is_ready = known.facts.is_ready;
-            let update = self.update(key.clone(), known.uid.clone(), &known.facts);
+            let (update, terms) = self.update(key.clone(), known.uid.clone(), &known.facts);
             self.note_ready(&key, is_ready && update.endpoints.is_ok());
             let change = self.writer.apply(update);
-            self.send(change).await;
+            self.send(change, &terms).await;
         }
         self.tell_if_synced().await;
     }
@@ -269,14 +273,14 @@ impl Discovery {
             Ok(facts) => {
                 let is_ready = facts.is_ready;
                 let uid: Box<str> = pod.metadata.uid.unwrap_or_default().into();
-                let update = self.update(key.clone(), uid.clone(), &facts);
+                let (update, terms) = self.update(key.clone(), uid.clone(), &facts);
                 if self.sources.is_any_followed() {
                     self.known.insert(key.clone(), Known { uid, facts });
                 }
                 let has_targets = update.endpoints.is_ok();
                 let change = self.writer.apply(update);
                 let is_same = change.started.is_empty();
-                self.send(change).await;
+                self.send(change, &terms).await;
                 let was_ready = self.note_ready(&key, is_ready && has_targets);
                 // A new target is scraped at once as it is.
                 if is_change && has_targets && is_same {
@@ -298,12 +302,19 @@ impl Discovery {
         if is_ready { !self.ready.insert(pod.clone()) } else { self.ready.remove(pod) }
     }
 
-    fn update(&self, key: PodKey, uid: Box<str>, facts: &Facts) -> PodUpdate {
-        let endpoints = self.rules.endpoints(facts, self.sources.asks(&key, facts));
-        if let Err(why) = &endpoints {
+    /// What a pod is now, and which of its targets have terms of their own.
+    fn update(&self, key: PodKey, uid: Box<str>, facts: &Facts) -> (PodUpdate, Vec<Arc<Terms>>) {
+        let places = self.rules.endpoints(facts, self.sources.asks(&key, facts));
+        if let Err(why) = &places {
             debug!(pod = %key, %why, "not scraped");
         }
-        PodUpdate { key, uid, labels: facts.labels.clone(), node: facts.node.clone(), endpoints }
+        let mut terms = Vec::new();
+        let endpoints = places.map(|places| {
+            let (endpoints, own): (Vec<Endpoint>, Vec<Option<Arc<Terms>>>) = places.into_iter().unzip();
+            terms.extend(own.into_iter().flatten());
+            endpoints
+        });
+        (PodUpdate { key, uid, labels: facts.labels.clone(), node: facts.node.clone(), endpoints }, terms)
     }
 
     async fn remove(&mut self, pod: &PodObject) {
@@ -311,15 +322,20 @@ impl Discovery {
         self.ready.remove(&key);
         self.known.remove(&key);
         let change = self.writer.remove(&key, pod.metadata.uid.as_deref().unwrap_or_default());
-        self.send(change).await;
+        self.send(change, &[]).await;
     }
 
-    async fn send(&self, change: Change) {
+    async fn send(&self, change: Change, terms: &[Arc<Terms>]) {
         if !change.stopped.is_empty() {
             self.tell(Command::Stop(change.stopped)).await;
         }
         if !change.started.is_empty() {
-            self.tell(Command::Start(change.started)).await;
+            let own = |recorder: &Recorder| {
+                let id = recorder.target().endpoint().terms;
+                terms.iter().find(|terms| terms.id() == id).cloned()
+            };
+            let started = change.started.into_iter().map(|recorder| (own(&recorder), recorder));
+            self.tell(Command::Start(started.map(|(own, recorder)| (recorder, own)).collect())).await;
         }
     }
 
@@ -339,23 +355,6 @@ impl Strategy {
             Self::Pages => config,
         }
     }
-}
-
-/// A client that keeps its distance between two requests.
-fn paced(client: Client) -> Client {
-    let namespace = client.default_namespace().to_owned();
-    let earliest = Arc::new(Mutex::new(Instant::now()));
-    let service = tower::service_fn(move |request| {
-        let (client, earliest) = (client.clone(), Arc::clone(&earliest));
-        async move {
-            let mut earliest = earliest.lock().await;
-            sleep_until(*earliest).await;
-            *earliest = Instant::now() + PACE;
-            drop(earliest);
-            client.send(request).await
-        }
-    });
-    Client::new(service, namespace)
 }
 
 async fn pause(backoff: &mut DefaultBackoff) {

@@ -157,6 +157,13 @@ impl ScrapeError {
         )
     }
 
+    /// Rules make more text of a page than a page may have.
+    pub(crate) fn relabeled(limit: usize) -> Self {
+        let message =
+            format!("metricRelabelings make more than {} of it ({})", bytes(limit), flag::BODY_LIMIT);
+        Self::new(FailureKind::Limit, message)
+    }
+
     pub(crate) fn encoding(encoding: &str) -> Self {
         let message = format!("the page is encoded as {}, which was not asked for", quoted(encoding));
         Self::new(FailureKind::Protocol, message)

@@ -17,7 +17,13 @@ use std::{
 use podgauge_exposition::{FamilyType, Format, Limits, Page, Role, Template, Values};
 use podgauge_store::{Kind, Layout, LayoutBuilder};
 
-use crate::{failure::ScrapeError, metrics::LayoutUse};
+use crate::{
+    failure::ScrapeError,
+    metrics::LayoutUse,
+    relabel::Relabeling,
+    selection::{EQUAL, Selection},
+    terms::Terms,
+};
 
 /// A shape of page: how it is spelled and what it means.
 #[derive(Debug)]
@@ -25,6 +31,8 @@ pub(crate) struct Shape {
     template: Template,
     format: Format,
     layout: Arc<Layout>,
+    /// Which of the page's samples the layout's series are, if rules may have left some out.
+    selection: Option<Selection>,
     _room: Room,
 }
 
@@ -47,6 +55,8 @@ struct Room {
 /// What a target remembers of its last page.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
+    /// On which terms it is read, if they are its own.
+    terms: Option<Arc<Terms>>,
     layout: Option<Arc<Layout>>,
     shape: Option<Arc<Shape>>,
 }
@@ -97,7 +107,8 @@ pub(crate) fn read(
         && shape.read(bytes, format, values)
     {
         let layout = Arc::clone(&shape.layout);
-        return Ok(Reading { layout, rejected: 0, first_rejected: None, layout_use: LayoutUse::Known });
+        let (rejected, first_rejected) = shape.selection.as_ref().map_or((0, None), equal);
+        return Ok(Reading { layout, rejected, first_rejected, layout_use: LayoutUse::Known });
     }
     let page = Page::parse(bytes, format, limits).map_err(|error| ScrapeError::page(&error))?;
     let first_rejected = page.rejected.first.first().map(|rejection| Box::from(rejection.to_string()));
@@ -105,14 +116,31 @@ pub(crate) fn read(
         return Err(ScrapeError::not_a_page(first));
     }
     page.values(values);
-    let rejected = page.rejected.count;
-    let same = memory.layout.take().filter(|layout| has_series(layout, &page));
-    let is_same = same.is_some();
-    let layout = same.unwrap_or_else(|| intern(layout_of(&page)));
-    memory.shape = shapes.find(&layout, bytes, format);
+    let mut rejected = page.rejected.count;
+    let mut first_rejected = first_rejected;
+    let (layout, selection, is_same) = match memory.relabeling() {
+        None => {
+            let same = memory.layout.take().filter(|layout| has_series(layout, &page));
+            let is_same = same.is_some();
+            (same.unwrap_or_else(|| intern(layout_of(&page))), None, is_same)
+        }
+        Some(relabeling) => {
+            let (layout, selection) = Selection::of(&page, relabeling)?;
+            selection.apply(values);
+            let (count, first) = equal(&selection);
+            rejected += count;
+            first_rejected = first_rejected.or(first);
+            let layout = intern(layout);
+            let is_same = memory.layout.take().is_some_and(|known| Arc::ptr_eq(&known, &layout));
+            (layout, Some(selection), is_same)
+        }
+    };
+    memory.shape = shapes.find(&layout, bytes, format, selection.as_ref());
     if memory.shape.is_none() && is_same {
-        memory.shape =
-            Template::of(bytes, &page, format).and_then(|template| shapes.keep(template, format, &layout));
+        // A page pays for its template by what it would take as it is, whatever rules leave of it.
+        let paid = if selection.is_some() { layout_of(&page).cost() } else { layout.cost() };
+        memory.shape = Template::of(bytes, &page, format)
+            .and_then(|template| shapes.keep(template, format, &layout, selection, paid));
     }
     // The layout that was made just now has no other holder than us.
     let is_shared = is_same || memory.shape.is_some() || Arc::strong_count(&layout) > 1;
@@ -121,8 +149,13 @@ pub(crate) fn read(
     Ok(Reading { layout, rejected, first_rejected, layout_use })
 }
 
+/// How many samples rules made equal to others, and what is said of it.
+fn equal(selection: &Selection) -> (u64, Option<Box<str>>) {
+    (selection.equal, (selection.equal > 0).then(|| EQUAL.into()))
+}
+
 /// What a sample's number means over time.
-fn kind(family: FamilyType, role: Role) -> Kind {
+pub(crate) fn kind(family: FamilyType, role: Role) -> Kind {
     match (role, family) {
         (Role::Total, _) => Kind::Counter,
         // What is in a gauge histogram goes down, too: its parts are numbers like others.
@@ -163,11 +196,33 @@ fn has_series(layout: &Layout, page: &Page<'_>) -> bool {
     })
 }
 
+// === impl Memory ===
+
+impl Memory {
+    /// Of a target that is read on these terms.
+    pub(crate) fn new(terms: Option<Arc<Terms>>) -> Self {
+        Self { terms, ..Self::default() }
+    }
+
+    /// As if nothing had been read so far.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::new(self.terms.take());
+    }
+
+    fn relabeling(&self) -> Option<&Relabeling> {
+        self.terms.as_ref()?.relabeling.as_ref()
+    }
+}
+
 // === impl Shape ===
 
 impl Shape {
     fn read(&self, bytes: &[u8], format: Format, values: &mut Values) -> bool {
-        self.format == format && self.template.read(bytes, values)
+        let is_read = self.format == format && self.template.read(bytes, values);
+        if let (true, Some(selection)) = (is_read, &self.selection) {
+            selection.apply(values);
+        }
+        is_read
     }
 }
 
@@ -180,24 +235,38 @@ impl Shapes {
     }
 
     /// The shape of this page, if another target has it.
-    fn find(&self, layout: &Arc<Layout>, bytes: &[u8], format: Format) -> Option<Arc<Shape>> {
+    fn find(
+        &self,
+        layout: &Arc<Layout>,
+        bytes: &[u8],
+        format: Format,
+        selection: Option<&Selection>,
+    ) -> Option<Arc<Shape>> {
         let candidates: Vec<Arc<Shape>> = {
             let shapes = self.map.lock().unwrap_or_else(PoisonError::into_inner);
             let known = shapes.by_layout.get(&address(layout)).into_iter().flatten().rev();
-            known.filter_map(Weak::upgrade).take(SPELLINGS).collect()
+            let known = known.filter_map(Weak::upgrade);
+            known.filter(|shape| shape.selection.as_ref() == selection).take(SPELLINGS).collect()
         };
         let mut scratch = Values::default();
         candidates.into_iter().find(|shape| shape.read(bytes, format, &mut scratch))
     }
 
-    /// Keeps a template, if there is room for it.
-    fn keep(&self, template: Template, format: Format, layout: &Arc<Layout>) -> Option<Arc<Shape>> {
-        let bytes = template.heap_bytes();
-        if bytes > layout.cost().saturating_mul(LAYOUTS) {
+    /// Keeps a template, if there is room for it, and if it is worth what is `paid` for the page.
+    fn keep(
+        &self,
+        template: Template,
+        format: Format,
+        layout: &Arc<Layout>,
+        selection: Option<Selection>,
+        paid: usize,
+    ) -> Option<Arc<Shape>> {
+        let bytes = template.heap_bytes() + selection.as_ref().map_or(0, Selection::heap_bytes);
+        if bytes > paid.saturating_mul(LAYOUTS) {
             return None;
         }
         let room = self.take(bytes)?;
-        Some(self.add(Shape { template, format, layout: Arc::clone(layout), _room: room }))
+        Some(self.add(Shape { template, format, layout: Arc::clone(layout), selection, _room: room }))
     }
 
     fn take(&self, bytes: usize) -> Option<Room> {

@@ -1,7 +1,9 @@
 //! Discovers pods, fetches their pages, keeps the store fresh.
 //!
 //! ```text
-//! API server ──watch──> discover ──targets──> schedule ──due──> scrape = fetch ──bytes──> ingest ──> store
+//! API server ──watch──> sources
+//!     │                   │asks
+//!     └────────watch──> discover ──targets──> schedule ──due──> scrape = fetch ──bytes──> ingest ──> store
 //!                                                 │
 //! reads of the API ──> readers ──rhythms──────────┘
 //! ```
@@ -33,12 +35,16 @@ mod lenient;
 mod metrics;
 mod object;
 mod offload;
+mod pace;
 mod pod;
 mod readers;
+mod relabel;
 mod schedule;
 mod scrape;
+mod selection;
 mod sources;
 mod target_rules;
+mod terms;
 mod text;
 
 use std::{
@@ -132,6 +138,8 @@ impl Scraper {
             concurrency: config.concurrency,
             warmup: config.interval + config.timeout,
         };
+        let sources = Sources::new(&config.sources, config.monitor_settings());
+        registry.register_collector(Box::new(sources.clone()));
         let rules = TargetRules {
             allow_node_addresses: config.allow_node_addresses,
             allow_loopback: config.allow_loopback,
@@ -142,7 +150,7 @@ impl Scraper {
             namespace: config.namespace,
             discovery: Discovery {
                 rules,
-                sources: Sources::new(&config.sources),
+                sources,
                 known: HashMap::new(),
                 writer,
                 commands: sender,

@@ -34,6 +34,14 @@ pub(crate) struct Facts {
     pub(crate) is_ready: bool,
     /// The declared TCP ports of its containers and sidecars, each once, in the order of declaration.
     pub(crate) tcp_ports: Vec<u16>,
+    /// What some of them are called.
+    pub(crate) port_names: Vec<(Box<str>, u16)>,
+}
+
+#[derive(Default)]
+struct TcpPorts {
+    numbers: Vec<u16>,
+    names: Vec<(Box<str>, u16)>,
 }
 
 /// A pod as the API server sends it.
@@ -66,6 +74,7 @@ struct Container {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Port {
+    name: Lenient<Box<str>>,
     container_port: Lenient<u16>,
     protocol: Lenient<Box<str>>,
 }
@@ -91,6 +100,13 @@ struct Condition {
 
 // === impl Facts ===
 
+impl Facts {
+    /// The number of the TCP port of this name.
+    pub(crate) fn port(&self, name: &str) -> Option<u16> {
+        self.port_names.iter().find(|(known, _)| **known == *name).map(|(_, number)| *number)
+    }
+}
+
 impl Wanted for Facts {
     type Document = Document;
 
@@ -99,6 +115,7 @@ impl Wanted for Facts {
         metadata.identify(identity)?;
         let spec = document.spec.read("spec")?.unwrap_or_default();
         let status = document.status.read("status")?.unwrap_or_default();
+        let ports = TcpPorts::read(spec.containers, spec.init_containers)?;
         Ok(Self {
             labels: labels(metadata.labels)?,
             node: spec.node_name.read("spec.nodeName")?.map(Arc::from),
@@ -109,7 +126,8 @@ impl Wanted for Facts {
             host_ip: status.host_ip.read("status.hostIP")?,
             has_host_network: spec.host_network.read("spec.hostNetwork")?.unwrap_or_default(),
             is_ready: is_ready(status.conditions)?,
-            tcp_ports: tcp_ports(spec.containers, spec.init_containers)?,
+            tcp_ports: ports.numbers,
+            port_names: ports.names,
         })
     }
 }
@@ -124,36 +142,45 @@ fn is_ready(conditions: Lenient<Vec<Lenient<Condition>>>) -> Result<bool, Box<st
     Ok(false)
 }
 
-/// An init container that is restarted forever is a sidecar, and runs as long as the pod does.
-fn tcp_ports(
-    containers: Lenient<Vec<Lenient<Container>>>,
-    init_containers: Lenient<Vec<Lenient<Container>>>,
-) -> Result<Vec<u16>, Box<str>> {
-    let mut numbers = Vec::new();
-    let mut declared_by = |container: Container| -> Result<(), Box<str>> {
+// === impl TcpPorts ===
+
+impl TcpPorts {
+    /// Those of containers, and of init containers that are restarted forever: such a one is a sidecar, and runs as long as
+    /// the pod does.
+    fn read(
+        containers: Lenient<Vec<Lenient<Container>>>,
+        init_containers: Lenient<Vec<Lenient<Container>>>,
+    ) -> Result<Self, Box<str>> {
+        let mut ports = Self::default();
+        for container in containers.read("spec.containers")?.unwrap_or_default() {
+            ports.add(container.read("spec.containers")?.unwrap_or_default())?;
+        }
+        for container in init_containers.read("spec.initContainers")?.unwrap_or_default() {
+            let mut container = container.read("spec.initContainers")?.unwrap_or_default();
+            let policy =
+                std::mem::take(&mut container.restart_policy).read("spec.initContainers.restartPolicy")?;
+            if policy.as_deref() == Some("Always") {
+                ports.add(container)?;
+            }
+        }
+        Ok(ports)
+    }
+
+    fn add(&mut self, container: Container) -> Result<(), Box<str>> {
         for port in container.ports.read("ports")?.unwrap_or_default() {
             let port = port.read("ports")?.unwrap_or_default();
             let protocol = port.protocol.read("ports.protocol")?;
             let number = port.container_port.read("ports.containerPort")?.unwrap_or_default();
-            if protocol.is_none_or(|protocol| &*protocol == "TCP") && number > 0 && !numbers.contains(&number)
-            {
-                numbers.push(number);
+            if number == 0 || protocol.is_some_and(|protocol| &*protocol != "TCP") {
+                continue;
             }
+            if !self.numbers.contains(&number) {
+                self.numbers.push(number);
+            }
+            self.names.extend(port.name.read("ports.name")?.map(|name| (name, number)));
         }
         Ok(())
-    };
-    for container in containers.read("spec.containers")?.unwrap_or_default() {
-        declared_by(container.read("spec.containers")?.unwrap_or_default())?;
     }
-    for container in init_containers.read("spec.initContainers")?.unwrap_or_default() {
-        let mut container = container.read("spec.initContainers")?.unwrap_or_default();
-        let policy =
-            std::mem::take(&mut container.restart_policy).read("spec.initContainers.restartPolicy")?;
-        if policy.as_deref() == Some("Always") {
-            declared_by(container)?;
-        }
-    }
-    Ok(numbers)
 }
 
 #[cfg(test)]

@@ -26,7 +26,9 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{cadence::Cadence, discover::Command, health::Signs, metrics::Metrics, readers::Readers};
+use crate::{
+    cadence::Cadence, discover::Command, health::Signs, metrics::Metrics, readers::Readers, terms::Terms,
+};
 
 /// The least time between two scrapes of a target whose pod became ready in between.
 const READY_PAUSE: Duration = Duration::from_secs(1);
@@ -42,8 +44,8 @@ pub(crate) trait Scrape: Clone + Send + 'static {
     /// What a target keeps from one scrape to the next.
     type Slot: Send + 'static;
 
-    /// For a new target.
-    fn open(&self, recorder: Recorder) -> Self::Slot;
+    /// For a new target, on terms of its own if it has some.
+    fn open(&self, recorder: Recorder, terms: Option<Arc<Terms>>) -> Self::Slot;
 
     /// Scrapes once; whether that went well. Ends by itself, within its deadline.
     fn scrape(&self, slot: &mut Self::Slot) -> impl Future<Output = bool> + Send;
@@ -84,6 +86,8 @@ pub(crate) struct Scheduler<S: Scrape> {
 #[derive(Debug)]
 struct Entry<Slot> {
     target: Arc<Target>,
+    /// An interval of its own, in which it stays: reads do not move its scrapes.
+    interval: Option<Duration>,
     /// Its place within the interval.
     offset: Duration,
     due: Instant,
@@ -176,7 +180,9 @@ impl<S: Scrape> Scheduler<S> {
 
     fn take_command(&mut self, command: Command, now: Instant) {
         match command {
-            Command::Start(recorders) => recorders.into_iter().for_each(|recorder| self.open(recorder, now)),
+            Command::Start(started) => {
+                started.into_iter().for_each(|(recorder, terms)| self.open(recorder, terms, now));
+            }
             Command::Stop(ids) => ids.into_iter().for_each(|id| self.close(id)),
             Command::Changed(pod) => self.hurry(&pod, now),
             Command::Ready(pod) => self.ask_again(&pod, now),
@@ -188,19 +194,21 @@ impl<S: Scrape> Scheduler<S> {
         }
     }
 
-    fn open(&mut self, recorder: Recorder, now: Instant) {
+    fn open(&mut self, recorder: Recorder, terms: Option<Arc<Terms>>, now: Instant) {
         let target = Arc::clone(recorder.target());
         let id = target.id();
-        let offset = self.config.cadence.offset(target.pod(), target.endpoint());
+        let interval = terms.as_ref().and_then(|terms| terms.interval);
+        let offset = self.config.cadence.every(interval).offset(target.pod(), target.endpoint());
         self.by_pod.entry(target.pod().clone()).or_default().push(id);
         if let Warmup::Listing(untried) = &mut self.warmup {
             untried.insert(id);
         }
-        let slot = Some(Box::new(self.scrape.open(recorder)));
+        let slot = Some(Box::new(self.scrape.open(recorder, terms)));
         self.targets.insert(
             id,
             Entry {
                 target,
+                interval,
                 offset,
                 due: now,
                 is_review: false,
@@ -249,7 +257,8 @@ impl<S: Scrape> Scheduler<S> {
             }
             entry.failures = 1;
             self.due_suspects.remove(&(entry.due, *id));
-            let next = self.config.cadence.next(entry.offset, entry.started, entry.failures);
+            let cadence = self.config.cadence.every(entry.interval);
+            let next = cadence.next(entry.offset, entry.started, entry.failures);
             entry.due = entry.due.min(next).max(now);
             self.due_suspects.insert((entry.due, *id));
         }
@@ -366,12 +375,14 @@ impl<S: Scrape> Scheduler<S> {
         entry.has_changed = false;
         entry.slot = Some(slot);
         entry.task = None;
-        let next = self.config.cadence.next(entry.offset, entry.started, entry.failures);
+        let cadence = self.config.cadence.every(entry.interval);
+        let next = cadence.next(entry.offset, entry.started, entry.failures);
         let soon = new_tries.map(|tries| entry.started + NEW_PAUSE * (1 << tries));
         entry.due = soon.map_or(next, |soon| soon.min(next)).max(now);
         if is_good {
             entry.past.ended(took);
-            if self.config.pace.per_interval > 0 && entry.target.retain_readers(|_| true) {
+            let may_move = self.config.pace.per_interval > 0 && entry.interval.is_none();
+            if may_move && entry.target.retain_readers(|_| true) {
                 entry.is_review = true;
                 let review = Instant::from_std(self.config.pace.review(&entry.past));
                 entry.due = self.config.cadence.together(review).max(now);

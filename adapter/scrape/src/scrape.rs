@@ -20,6 +20,7 @@ use crate::{
     metrics::Metrics,
     offload::{INLINE_BYTES, Offload},
     schedule::Scrape,
+    terms::Terms,
 };
 
 /// Scrapes pods into the store; clones share everything.
@@ -39,6 +40,8 @@ pub(crate) struct Slot {
     target: Arc<Target>,
     desk: Arc<Mutex<Desk>>,
     connection: Option<Connection>,
+    /// With a deadline of its own, if it has one.
+    fetcher: Option<Box<Fetcher>>,
     /// Whether the last scrape went well; unknown before the first.
     was_good: Option<bool>,
 }
@@ -56,10 +59,16 @@ struct Desk {
 impl Scrape for PodScrape {
     type Slot = Slot;
 
-    fn open(&self, recorder: Recorder) -> Slot {
+    fn open(&self, recorder: Recorder, terms: Option<Arc<Terms>>) -> Slot {
         let target = Arc::clone(recorder.target());
-        let desk = Arc::new(Mutex::new(Desk { recorder, memory: Memory::default() }));
-        Slot { target, desk, connection: None, was_good: None }
+        let timeout = terms.as_ref().and_then(|terms| terms.timeout);
+        let fetcher = timeout.map(|timeout| {
+            let mut own = Box::new(self.fetcher.clone());
+            own.timeout = timeout;
+            own
+        });
+        let desk = Arc::new(Mutex::new(Desk { recorder, memory: Memory::new(terms) }));
+        Slot { target, desk, connection: None, fetcher, was_good: None }
     }
 
     async fn scrape(&self, slot: &mut Slot) -> bool {
@@ -68,7 +77,7 @@ impl Scrape for PodScrape {
         let result = match AssertUnwindSafe(self.attempt(slot, started)).catch_unwind().await {
             Ok(result) => result,
             Err(_panic) => {
-                slot.desk().memory = Memory::default();
+                slot.desk().memory.forget();
                 slot.connection = None;
                 error!(target = %slot.target().endpoint(), "a scrape panicked");
                 Err(ScrapeError::bug())
@@ -88,7 +97,8 @@ impl Scrape for PodScrape {
 
 impl PodScrape {
     async fn attempt(&self, slot: &mut Slot, started: Instant) -> Result<(), ScrapeError> {
-        let fetched = self.fetcher.fetch(slot.target.endpoint(), &mut slot.connection).await?;
+        let fetcher = slot.fetcher.as_deref().unwrap_or(&self.fetcher);
+        let fetched = fetcher.fetch(slot.target.endpoint(), &mut slot.connection).await?;
         self.read(slot, fetched, started).await
     }
 
@@ -98,7 +108,7 @@ impl PodScrape {
         if fetched.lease.workspace.page.page().len() <= INLINE_BYTES {
             return self.record(&mut slot.desk(), fetched, duration);
         }
-        let timeout = self.fetcher.timeout;
+        let timeout = slot.fetcher.as_deref().unwrap_or(&self.fetcher).timeout;
         let turn = timeout_at(started + timeout, self.offload.turn())
             .await
             .map_err(|_elapsed| ScrapeError::timeout(timeout, Phase::Queued))?;

@@ -1,13 +1,21 @@
-//! What asks for pods besides the pods themselves: annotated Services.
+//! What asks for pods besides the pods themselves: annotated Services, PodMonitors and ServiceMonitors.
 //!
 //! A Service stands for the pods that its EndpointSlices name: they say which pods and which of their ports a Service leads
 //! to, whether it has a selector or not. Of a slice only references to pods of its own namespace count, and of those only the
 //! names and ports: the address that is asked is the one of the pod's own status.
 //!
+//! Monitors are heard in their own namespace, and elsewhere only from namespaces that the operator names: who may write
+//! monitors in one namespace shall not decide what is read of pods in another.
+//!
 //! Whoever follows these objects keeps the state here up to date; discovery asks which pods something changed for and what
 //! asks for them now.
 
+mod endpoint;
+mod label_selector;
+mod monitor;
+mod monitors;
 mod service;
+mod sink;
 mod slice;
 
 use std::{
@@ -15,20 +23,29 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{Client, api::ApiResource};
-use podgauge_objects::{Resource, Sink, follow};
+use kube::Client;
+use podgauge_objects::{Resource, follow};
 use podgauge_store::{PodKey, WhyNot};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::{MetricType, gauge::ConstGauge},
+};
 use tokio::{sync::Notify, task::JoinSet};
-use tracing::warn;
 
-use self::{service::Service, slice::Slice};
+pub(crate) use self::monitor::Settings;
+use self::{
+    monitor::{PodMonitor, ServiceMonitor},
+    monitors::Monitors,
+    service::Service,
+    sink::{Kept, StateSink},
+    slice::Slice,
+};
 use crate::{
     ask::{Ask, Whose},
     config::Source,
-    object::{Reduced, Wanted},
+    pace::paced,
     pod::Facts,
-    text::tame,
 };
 
 /// What asks for pods. Clones are one.
@@ -36,13 +53,15 @@ use crate::{
 pub(crate) struct Sources {
     /// Pods are asked what they ask for themselves.
     pods: bool,
+    /// So are Services.
+    services: bool,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
     /// The resources that are followed.
-    resources: Vec<Followed>,
+    resources: BTreeSet<Followed>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -52,6 +71,8 @@ struct Shared {
 enum Followed {
     Services,
     EndpointSlices,
+    PodMonitors,
+    ServiceMonitors,
 }
 
 /// Which pods something changed for.
@@ -59,11 +80,14 @@ enum Followed {
 pub(crate) struct Changed {
     /// For all that there are, perhaps.
     pub(crate) everything: bool,
+    /// For all of these namespaces, perhaps.
+    pub(crate) namespaces: HashSet<Arc<str>>,
     pub(crate) pods: HashSet<PodKey>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    settings: Settings,
     /// Resources that were neither listed so far nor said to be unavailable.
     unsettled: BTreeSet<Followed>,
     changed: Changed,
@@ -71,40 +95,35 @@ struct State {
     slices: HashMap<Key, Slice>,
     /// The slices that name a pod.
     by_pod: HashMap<PodKey, Vec<Key>>,
+    pod_monitors: Monitors,
+    service_monitors: Monitors,
 }
 
 /// An object's namespace and name.
 type Key = PodKey;
 
-/// What is kept of the objects of one resource.
-trait Kept: Wanted {
-    const FOLLOWED: Followed;
-
-    /// Takes in all there are.
-    fn replace(state: &mut State, all: HashMap<Key, Self>);
-
-    /// Takes in one that is new, has changed, or (`None`) is gone.
-    fn change(state: &mut State, key: Key, object: Option<Self>);
-}
-
-/// Keeps the state of one resource up to date.
-struct StateSink<T> {
-    shared: Arc<Shared>,
-    /// What the list that is under way has so far.
-    listed: Option<HashMap<Key, T>>,
-}
-
 // === impl Sources ===
 
 impl Sources {
-    pub(crate) fn new(sources: &[Source]) -> Self {
-        let mut resources = Vec::new();
-        if sources.contains(&Source::Services) {
-            resources.extend([Followed::Services, Followed::EndpointSlices]);
-        }
-        let state = State { unsettled: resources.iter().copied().collect(), ..State::default() };
+    pub(crate) fn new(sources: &[Source], settings: Settings) -> Self {
+        let resources: BTreeSet<Followed> =
+            sources.iter().flat_map(|source| Followed::for_source(*source)).copied().collect();
+        let state = State {
+            settings,
+            unsettled: resources.clone(),
+            changed: Changed::default(),
+            services: HashMap::new(),
+            slices: HashMap::new(),
+            by_pod: HashMap::new(),
+            pod_monitors: Monitors::default(),
+            service_monitors: Monitors::default(),
+        };
         let shared = Shared { resources, state: Mutex::new(state), changed: Notify::new() };
-        Self { pods: sources.contains(&Source::Pods), shared: Arc::new(shared) }
+        Self {
+            pods: sources.contains(&Source::Pods),
+            services: sources.contains(&Source::Services),
+            shared: Arc::new(shared),
+        }
     }
 
     /// Follows for ever what asks for pods, as far as it is to be followed.
@@ -114,14 +133,16 @@ impl Sources {
             match resource {
                 Followed::Services => self.spawn_one::<Service>(&mut loops, client, namespace),
                 Followed::EndpointSlices => self.spawn_one::<Slice>(&mut loops, client, namespace),
+                Followed::PodMonitors => self.spawn_one::<PodMonitor>(&mut loops, client, namespace),
+                Followed::ServiceMonitors => self.spawn_one::<ServiceMonitor>(&mut loops, client, namespace),
             }
         }
         loops
     }
 
     fn spawn_one<T: Kept>(&self, loops: &mut JoinSet<()>, client: &Client, namespace: Option<&str>) {
-        let sink = StateSink::<T> { shared: Arc::clone(&self.shared), listed: None };
-        let (client, namespace) = (client.clone(), namespace.map(ToOwned::to_owned));
+        let sink = StateSink::<T>::new(Arc::clone(&self.shared));
+        let (client, namespace) = (paced(client.clone()), namespace.map(ToOwned::to_owned));
         let resource = T::FOLLOWED.resource();
         loops.spawn(async move {
             follow(client, resource, namespace, sink).await;
@@ -131,12 +152,15 @@ impl Sources {
     /// What asks for a pod, the most specific first.
     pub(crate) fn asks(&self, key: &PodKey, pod: &Facts) -> Vec<Result<Ask, WhyNot>> {
         let mut asks = Vec::new();
+        let state = self.shared.state();
+        state.ask_pod_monitors(key, pod, &mut asks);
+        state.ask_service_monitors(key, pod, &mut asks);
         if self.pods {
             asks.extend(Ask::annotated(Whose::Pod, &pod.annotations, &pod.tcp_ports));
         }
         // A pod's own "false" is more specific than its Service's "true".
-        if pod.annotations.scrape.as_deref() != Some("false") {
-            self.shared.state().ask_services(key, &mut asks);
+        if self.services && pod.annotations.scrape.as_deref() != Some("false") {
+            state.ask_services(key, &mut asks);
         }
         asks
     }
@@ -183,56 +207,64 @@ impl Followed {
         match self {
             Self::Services => Resource::new("services", ""),
             Self::EndpointSlices => Resource::new("endpointslices", "discovery.k8s.io"),
+            Self::PodMonitors => Resource::new("podmonitors", "monitoring.coreos.com"),
+            Self::ServiceMonitors => Resource::new("servicemonitors", "monitoring.coreos.com"),
+        }
+    }
+
+    /// What has to be followed to know what a source asks for.
+    fn for_source(source: Source) -> &'static [Self] {
+        match source {
+            Source::Pods => &[],
+            Source::Services => &[Self::Services, Self::EndpointSlices],
+            Source::PodMonitors => &[Self::PodMonitors],
+            Source::ServiceMonitors => &[Self::ServiceMonitors, Self::Services, Self::EndpointSlices],
+        }
+    }
+
+    /// The field of a monitor that has its endpoints.
+    fn endpoints(self) -> &'static str {
+        match self {
+            Self::PodMonitors => "podMetricsEndpoints",
+            Self::Services | Self::EndpointSlices | Self::ServiceMonitors => "endpoints",
         }
     }
 }
 
-// === impl StateSink ===
+// === impl Changed ===
 
-impl<T: Kept> Sink<Reduced<T>> for StateSink<T> {
-    fn begin(&mut self) {
-        self.listed = Some(HashMap::new());
-    }
-
-    fn put(&mut self, object: Reduced<T>) {
-        let Some(key) = key(&object.metadata) else { return };
-        match (object.wanted, &mut self.listed) {
-            (Ok(wanted), Some(listed)) => drop(listed.insert(key, wanted)),
-            (Ok(wanted), None) => {
-                T::change(&mut self.shared.state(), key, Some(wanted));
-                self.shared.changed.notify_one();
-            }
-            (Err(error), _) => {
-                let resource = T::FOLLOWED.resource();
-                warn!(%resource, object = %key, error = tame(&error), "passed over an object that cannot be decoded");
-            }
+impl Changed {
+    /// Something changed for whatever a monitor may select.
+    fn in_reach_of(&mut self, monitor: &Key, settings: &Settings) {
+        if settings.trusts(&monitor.namespace) {
+            self.everything = true;
+        } else {
+            self.namespaces.insert(Arc::clone(&monitor.namespace));
         }
-    }
-
-    fn end(&mut self, _served: &ApiResource) {
-        T::replace(&mut self.shared.state(), self.listed.take().unwrap_or_default());
-        self.shared.settle(T::FOLLOWED);
-    }
-
-    fn remove(&mut self, object: &Reduced<T>) {
-        if let Some(key) = key(&object.metadata) {
-            T::change(&mut self.shared.state(), key, None);
-            self.shared.changed.notify_one();
-        }
-    }
-
-    fn unavailable(&mut self, _why: &str) {
-        self.shared.settle(T::FOLLOWED);
-    }
-
-    fn absent(&mut self, _why: &str) {
-        T::replace(&mut self.shared.state(), HashMap::new());
-        self.shared.settle(T::FOLLOWED);
     }
 }
 
-fn key(metadata: &ObjectMeta) -> Option<Key> {
-    Some(Key::new(metadata.namespace.as_deref()?, metadata.name.as_deref()?))
+/// Tells how many monitors there are whenever somebody asks.
+impl Collector for Sources {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let (pods, services) = {
+            let state = self.shared.state();
+            (state.pod_monitors.counts(), state.service_monitors.counts())
+        };
+        let gauges = [
+            ("monitors", "PodMonitors and ServiceMonitors that are heard", pods.0 + services.0),
+            (
+                "monitors_with_problems",
+                "Those that are not kept in full; the log says why",
+                pods.1 + services.1,
+            ),
+        ];
+        for (name, help, value) in gauges {
+            let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

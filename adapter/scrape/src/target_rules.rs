@@ -5,11 +5,14 @@
 //!
 //! Everything else is a [`WhyNot`] whose text says what to change.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
 use podgauge_store::{Endpoint, WhyNot};
 
-use crate::{ask::Ask, config::flag, pod::Facts, text::quoted};
+use crate::{ask::Ask, config::flag, pod::Facts, terms::Terms, text::quoted};
 
 /// What the operator allows.
 #[derive(Clone, Debug)]
@@ -32,6 +35,9 @@ const METADATA: [(IpAddr, &str); 5] = [
     (IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)), "the host service of Azure"),
 ];
 
+/// A page to scrape, and its terms if they are its own.
+pub(crate) type Place = (Endpoint, Option<Arc<Terms>>);
+
 // === impl TargetRules ===
 
 impl TargetRules {
@@ -44,12 +50,12 @@ impl TargetRules {
         &self,
         pod: &Facts,
         asks: Vec<Result<Ask, WhyNot>>,
-    ) -> Result<Vec<Endpoint>, WhyNot> {
+    ) -> Result<Vec<Place>, WhyNot> {
         if asks.is_empty() {
             return Err(WhyNot::NotAnnotated);
         }
         let address = self.address(pod)?;
-        let mut endpoints: Vec<Endpoint> = Vec::new();
+        let mut places: Vec<Place> = Vec::new();
         let mut unusable = None;
         for ask in asks {
             let ask = match ask {
@@ -61,12 +67,16 @@ impl TargetRules {
             };
             for port in ask.ports {
                 // The same page in another scheme is the same page.
-                if !endpoints.iter().any(|known| known.port == port && known.path == ask.path) {
-                    endpoints.push(Endpoint { scheme: ask.scheme, address, port, path: ask.path.clone() });
+                let is_same = |(known, _): &Place| known.port == port && known.path == ask.path;
+                if !places.iter().any(is_same) {
+                    let terms = ask.terms.as_ref().map_or(0, |terms| terms.id());
+                    let endpoint =
+                        Endpoint { scheme: ask.scheme, address, port, path: ask.path.clone(), terms };
+                    places.push((endpoint, ask.terms.clone()));
                 }
             }
         }
-        match endpoints.len() {
+        match places.len() {
             0 => Err(unusable.unwrap_or(WhyNot::NoPort)),
             count if count > self.targets_per_pod => Err(WhyNot::BadAnnotation(
                 format!(
@@ -76,7 +86,7 @@ impl TargetRules {
                 )
                 .into(),
             )),
-            _ => Ok(endpoints),
+            _ => Ok(places),
         }
     }
 

@@ -28,23 +28,49 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// An API server whose watch of pods delivers what is sent here, and that has nothing else.
-fn api_server() -> (Client, mpsc::UnboundedSender<Value>) {
-    let (events, receiver) = mpsc::unbounded_channel::<Value>();
-    let receiver = Arc::new(std::sync::Mutex::new(Some(receiver)));
+/// Where something is listed and watched.
+const PODS: &str = "/api/v1/pods";
+const MONITORS: &str = "/apis/monitoring.coreos.com/v1/podmonitors";
+
+/// What is sent here, a watch delivers.
+type Events = mpsc::UnboundedSender<Value>;
+
+/// An API server with a watch of pods, and nothing else.
+fn api_server() -> (Client, Events) {
+    let (client, events, _) = api_server_with(Vec::new());
+    (client, events)
+}
+
+/// One that also answers these paths, and has a watch of monitors.
+fn api_server_with(documents: Vec<(&'static str, Value)>) -> (Client, Events, Events) {
+    let (pods, of_pods) = mpsc::unbounded_channel::<Value>();
+    let (monitors, of_monitors) = mpsc::unbounded_channel::<Value>();
+    let watches = Arc::new(std::sync::Mutex::new(vec![(PODS, of_pods), (MONITORS, of_monitors)]));
     let service = tower::service_fn(move |request: Request<Body>| {
-        let is_of_pods = request.uri().path() == "/api/v1/pods";
-        let receiver = if is_of_pods { receiver.lock().unwrap().take() } else { None };
+        let path = request.uri().path();
+        let is_watch = request.uri().query().is_some_and(|query| query.contains("watch="));
+        let watch = is_watch.then(|| {
+            let mut watches = watches.lock().unwrap();
+            let index = watches.iter().position(|(of, _)| *of == path)?;
+            Some(watches.swap_remove(index).1)
+        });
+        let document = documents.iter().find(|(of, _)| *of == path).map(|(_, document)| document.to_string());
         async move {
-            let Some(receiver) = receiver else { return Err(io::ErrorKind::ConnectionRefused.into()) };
-            let lines = stream::unfold(receiver, |mut receiver| async move {
-                let event = receiver.recv().await?;
-                Some((Ok::<_, io::Error>(Frame::data(Bytes::from(format!("{event}\n")))), receiver))
-            });
-            Ok::<_, io::Error>(Response::new(StreamBody::new(lines.boxed())))
+            let body = match (watch.flatten(), document) {
+                (Some(events), _) => stream::unfold(events, |mut events| async move {
+                    let event = events.recv().await?;
+                    Some((Ok::<_, io::Error>(Frame::data(Bytes::from(format!("{event}\n")))), events))
+                })
+                .boxed(),
+                (None, Some(document)) if !is_watch => {
+                    stream::iter([Ok(Frame::data(Bytes::from(document)))]).boxed()
+                }
+                _ => return Err(io::ErrorKind::ConnectionRefused.into()),
+            };
+            Ok::<_, io::Error>(Response::new(StreamBody::new(body)))
         }
     });
-    (Client::new(service, "default"), events)
+    (Client::new(service, "default"), pods, monitors)
 }
 
 /// Serves `messages`, counting up with each scrape; gives its address and the number of connections that are open.
@@ -92,10 +118,14 @@ fn list_end() -> Value {
 }
 
 fn messages(reader: &Reader, name: &str) -> Option<f64> {
+    value(reader, name, "messages")
+}
+
+fn value(reader: &Reader, name: &str, metric: &str) -> Option<f64> {
     let pod = reader.pod("shop", name)?;
     let target = pod.targets().first()?;
     target.page(|page| {
-        let id = *page.layout().name("messages")?.series.first()?;
+        let id = *page.layout().name(metric)?.series.first()?;
         page.newest(id).map(|sample| sample.value)
     })?
 }
@@ -150,6 +180,66 @@ async fn pods_come_are_scraped_and_go() {
     stop.cancel();
     running.await.unwrap();
     until("all connections are closed", || second_open.load(Ordering::SeqCst) == 0).await;
+}
+
+#[tokio::test]
+async fn a_monitor_decides_how_its_pods_are_scraped() {
+    let group = "monitoring.coreos.com";
+    let version = json!({"groupVersion": format!("{group}/v1"), "version": "v1"});
+    let rename = json!([{"sourceLabels": ["__name__"], "regex": "(mess).*", "targetLabel": "__name__", "replacement": "${1}"}]);
+    let documents = vec![
+        (
+            "/apis",
+            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [
+            {"name": group, "versions": [version], "preferredVersion": version}]}),
+        ),
+        (
+            "/apis/monitoring.coreos.com/v1",
+            json!({"kind": "APIResourceList", "groupVersion": version["groupVersion"],
+            "resources": [{"name": "podmonitors", "singularName": "podmonitor", "namespaced": true, "kind": "PodMonitor",
+                           "verbs": ["list", "watch"]}]}),
+        ),
+        (
+            MONITORS,
+            json!({
+            "kind": "PodMonitorList", "apiVersion": version["groupVersion"], "metadata": {"resourceVersion": "1"},
+            "items": [{"metadata": {"name": "web", "namespace": "shop", "uid": "1"},
+                       "spec": {"selector": {}, "podMetricsEndpoints": [{"metricRelabelings": rename}]}}]}),
+        ),
+    ];
+    let (client, events, monitors) = api_server_with(documents);
+    let (writer, reader) = podgauge_store::open(podgauge_store::Config::default());
+    let config = Config {
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+        allow_loopback: true,
+        ..Config::default()
+    };
+    let clock = Clock::new(|| Timestamp::from_millis(1_700_000_000_000));
+    let mut registry = Registry::default();
+    let scraper = Scraper::build(config, client, writer, clock, &mut registry).unwrap();
+    let health = scraper.health();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(scraper.run(stop.clone()));
+    let (address, _open) = pod().await;
+    events.send(event("ADDED", "first", address, 1)).unwrap();
+    events.send(list_end()).unwrap();
+    // Nobody is told that all is there before it is known what asks for pods.
+    tokio::time::timeout(Duration::from_secs(300), health.warm()).await.expect("all was tried once");
+    until("the pod's name is the rule's", || value(&reader, "first", "mess").is_some()).await;
+    assert_eq!(messages(&reader, "first"), None);
+    until("numbers come by the shape that is known", || value(&reader, "first", "mess") >= Some(4.0)).await;
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    assert!(text.contains("\nmonitors 1\n") && text.contains("\nmonitors_with_problems 0\n"), "{text}");
+
+    // Without it, the pod's own annotations are all there is.
+    let monitor = json!({"metadata": {"name": "web", "namespace": "shop", "uid": "1", "resourceVersion": "2"}, "spec": {}});
+    monitors.send(json!({"type": "DELETED", "object": monitor})).unwrap();
+    until("the pod's name is its own", || messages(&reader, "first").is_some()).await;
+    assert_eq!(value(&reader, "first", "mess"), None);
+    stop.cancel();
+    running.await.unwrap();
 }
 
 #[test]

@@ -49,9 +49,27 @@ pub(super) struct ScrapingArgs {
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64Ki")]
     scrape_line_limit: usize,
     /// What may have pods scraped, separated by commas: annotations prometheus.io/* of pods, and of Services for the pods
-    /// that their EndpointSlices name.
-    #[arg(long, value_name = "SOURCES", value_delimiter = ',', default_value = "pods,services")]
+    /// that their EndpointSlices name; PodMonitors and ServiceMonitors, as far as the cluster has them.
+    #[arg(
+        long,
+        value_name = "SOURCES",
+        value_delimiter = ',',
+        default_value = "pods,services,podmonitors,servicemonitors"
+    )]
     target_sources: Vec<Source>,
+    /// The namespaces whose PodMonitors and ServiceMonitors may select in others, separated by commas, `*` for all; monitors
+    /// of other namespaces are heard in their own alone.
+    #[arg(long, value_name = "NAMESPACES", value_delimiter = ',')]
+    monitor_namespaces: Vec<String>,
+    /// The most PodMonitors, and the most ServiceMonitors; those beyond are passed over.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    monitor_limit: usize,
+    /// The most metricRelabelings of an endpoint of a monitor; those beyond are left out.
+    #[arg(long, value_name = "COUNT", default_value_t = 32)]
+    monitor_relabelings_limit: usize,
+    /// The memory for one regular expression of a monitor; a rule that needs more is left out.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "256Ki")]
+    monitor_regex_limit: usize,
     /// The most targets of a pod: one for each port that is asked for, or without prometheus.io/port for each TCP port that
     /// it declares.
     #[arg(long, value_name = "COUNT", default_value_t = 16)]
@@ -130,6 +148,11 @@ impl ScrapingArgs {
                 ..Limits::default()
             },
             sources: self.target_sources.clone(),
+            monitors: self.monitor_limit,
+            monitor_namespaces: self.monitor_namespaces.clone(),
+            relabelings: self.monitor_relabelings_limit,
+            relabeling_regex_bytes: self.monitor_regex_limit,
+            longest_interval: interval,
             targets_per_pod: self.scrape_ports_limit,
             scrapes_for_readers: self.scrapes_for_readers,
             questions: self.read_rhythm_limit,

@@ -52,6 +52,8 @@ pub enum WhyNot {
     NoPort,
     /// An annotation has a value that cannot be used; this says which and why.
     BadAnnotation(Box<str>),
+    /// A monitor that selects it asks for something that cannot be done; this says which and why.
+    BadMonitor(Box<str>),
     /// Its address may not be scraped: loopback, link-local, or the node's own; this says which.
     ForbiddenAddress(Box<str>),
 }
@@ -103,7 +105,7 @@ impl fmt::Display for WhyNot {
             Self::NoPort => f.write_str(
                 "it declares no TCP container port; declare one or set the annotation prometheus.io/port",
             ),
-            Self::BadAnnotation(what) => f.write_str(what),
+            Self::BadAnnotation(what) | Self::BadMonitor(what) => f.write_str(what),
             Self::ForbiddenAddress(what) => f.write_str(what),
         }
     }

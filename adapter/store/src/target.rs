@@ -23,6 +23,8 @@ pub struct Endpoint {
     pub port: u16,
     /// The path, with its query if it has one; begins with `/`.
     pub path: Box<str>,
+    /// Tells apart the terms on which the same page may be scraped; 0 for the usual ones.
+    pub terms: u64,
 }
 
 /// How a page is fetched.

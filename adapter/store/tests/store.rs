@@ -14,7 +14,13 @@ use proptest::prelude::*;
 const WINDOW: Duration = Duration::from_secs(60);
 
 fn endpoint(port: u16) -> Endpoint {
-    Endpoint { scheme: Scheme::Http, address: IpAddr::from([10, 0, 0, 1]), port, path: "/metrics".into() }
+    Endpoint {
+        scheme: Scheme::Http,
+        address: IpAddr::from([10, 0, 0, 1]),
+        port,
+        path: "/metrics".into(),
+        terms: 0,
+    }
 }
 
 fn update(name: &str, uid: &str, ports: &[u16]) -> PodUpdate {

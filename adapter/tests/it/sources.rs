@@ -57,5 +57,21 @@ async fn an_annotated_service_makes_its_pods_targets() {
     check(&cluster, &podgauge, "messages", "is not scraped: it has no annotation prometheus.io/scrape").await;
     cluster.objects().merge("v1", "Service", "default", "web", &annotate("true")).unwrap();
     check(&cluster, &podgauge, "messages", "\"value\":\"42\"").await;
+    // It may read all that it wants to, and a cluster without monitors is as good as any.
+    assert!(!podgauge.log().contains("cannot be followed"), "{}", podgauge.log());
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_is_missing_is_named_and_holds_nothing_up() {
+    let cluster = cluster::start().await;
+    let rules =
+        json!({"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]});
+    let role = ("rbac.authorization.k8s.io/v1", "ClusterRole");
+    cluster.objects().merge(role.0, role.1, "", "podgauge", &rules).unwrap();
+    let podgauge = podgauge::start(&cluster, &["--object-resources=none"]).await;
+    let rule =
+        r#"{apiGroups: [\"discovery.k8s.io\"], resources: [endpointslices], verbs: [get, list, watch]}"#;
+    eventually("the rule", || async { podgauge.log() }, |log: &String| log.contains(rule)).await;
     cluster.shutdown().await;
 }

@@ -171,7 +171,8 @@ impl Pod {
     fn new(writer: &mut Writer, number: i64, (namespace, name, node): (&str, &str, &str)) -> Self {
         let (app, _) = name.split_once('-').unwrap();
         let address = IpAddr::from([10, 0, 0, u8::try_from(number).unwrap() + 1]);
-        let endpoint = Endpoint { scheme: Scheme::Http, address, port: 8080, path: "/metrics".into() };
+        let endpoint =
+            Endpoint { scheme: Scheme::Http, address, port: 8080, path: "/metrics".into(), terms: 0 };
         let update = PodUpdate {
             key: PodKey::new(namespace, name),
             uid: format!("{namespace}-{name}").into(),

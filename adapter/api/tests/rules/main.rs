@@ -100,6 +100,7 @@ impl World {
             address: IpAddr::from([10, 0, 0, 1]),
             port: 80,
             path: "/".into(),
+            terms: 0,
         };
         let update = PodUpdate {
             key: PodKey::new(namespace, name),

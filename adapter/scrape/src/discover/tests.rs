@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{config::Source, health::Health};
+use crate::{config::Source, health::Health, pace::PACE};
 
 /// What the API server does with one request.
 enum Answer {
@@ -134,7 +134,7 @@ async fn play(answers: Vec<Answer>) -> Stage {
         commands: sender,
         metrics: Metrics::register(&mut registry),
         signs: Arc::new(signs),
-        sources: Sources::new(&[Source::Pods]),
+        sources: Sources::new(&[Source::Pods], crate::Config::default().monitor_settings()),
         known: HashMap::new(),
         ready: HashSet::new(),
         is_listed: false,
@@ -176,7 +176,7 @@ impl Stage {
         while let Ok(command) = self.commands.try_recv() {
             changes.push(match command {
                 Command::Start(recorders) => {
-                    format!("start {}", recorders.first().unwrap().target().pod().name)
+                    format!("start {}", recorders.first().unwrap().0.target().pod().name)
                 }
                 Command::Stop(ids) => format!("stop {}", ids.len()),
                 Command::Changed(pod) => format!("changed {}", pod.name),
@@ -405,7 +405,7 @@ async fn one_namespace_is_asked_for_alone() {
         commands: sender,
         metrics: Metrics::register(&mut Registry::default()),
         signs: Arc::new(signs),
-        sources: Sources::new(&[Source::Pods]),
+        sources: Sources::new(&[Source::Pods], crate::Config::default().monitor_settings()),
         known: HashMap::new(),
         ready: HashSet::new(),
         is_listed: false,

@@ -1,7 +1,7 @@
 use super::*;
 
 fn endpoint(path: &str) -> Endpoint {
-    Endpoint { scheme: Scheme::Http, address: [10, 0, 0, 7].into(), port: 8080, path: path.into() }
+    Endpoint { scheme: Scheme::Http, address: [10, 0, 0, 7].into(), port: 8080, path: path.into(), terms: 0 }
 }
 
 #[test]

@@ -189,8 +189,13 @@ mod tests {
     const LIMIT: usize = 1 << 10;
 
     fn seen(bytes: &[u8]) -> Result<Seen, String> {
-        let endpoint =
-            Endpoint { scheme: Scheme::Http, address: [10, 0, 0, 7].into(), port: 80, path: "/m".into() };
+        let endpoint = Endpoint {
+            scheme: Scheme::Http,
+            address: [10, 0, 0, 7].into(),
+            port: 80,
+            path: "/m".into(),
+            terms: 0,
+        };
         read(bytes, 0, LIMIT, &endpoint).map_err(|error| error.message)
     }
 
@@ -257,8 +262,13 @@ mod tests {
             assert_eq!(seen(&whole[..len]), Ok(Seen::Part), "{len}");
         }
         // Wherever it was cut the last time.
-        let endpoint =
-            Endpoint { scheme: Scheme::Http, address: [10, 0, 0, 7].into(), port: 80, path: "/m".into() };
+        let endpoint = Endpoint {
+            scheme: Scheme::Http,
+            address: [10, 0, 0, 7].into(),
+            port: 80,
+            path: "/m".into(),
+            terms: 0,
+        };
         for checked in 0..whole.len() {
             assert!(matches!(read(whole, checked, LIMIT, &endpoint), Ok(Seen::Head(_))), "{checked}");
         }
@@ -293,8 +303,13 @@ mod tests {
 
     /// Reads as a scrape does, with what has come after each of these cuts.
     fn seen_in_pieces(bytes: &[u8], cuts: impl IntoIterator<Item = usize>) -> Result<Seen, String> {
-        let endpoint =
-            Endpoint { scheme: Scheme::Http, address: [10, 0, 0, 7].into(), port: 80, path: "/m".into() };
+        let endpoint = Endpoint {
+            scheme: Scheme::Http,
+            address: [10, 0, 0, 7].into(),
+            port: 80,
+            path: "/m".into(),
+            terms: 0,
+        };
         let mut checked = 0;
         for cut in cuts {
             match read(&bytes[..cut], checked, LIMIT, &endpoint).map_err(|error| error.message)? {

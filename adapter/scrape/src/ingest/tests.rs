@@ -3,6 +3,7 @@ use std::cell::RefCell;
 use proptest::prelude::*;
 
 use super::*;
+use crate::relabel::Bounds;
 
 /// A store's interning, without a store.
 #[derive(Default)]
@@ -234,4 +235,109 @@ proptest! {
             }
         }
     }
+}
+
+/// A target whose page is read by these rules.
+fn memory_of(rules: &serde_json::Value) -> Memory {
+    let bounds = crate::Config::default().monitor_settings().relabeling;
+    let mut problems = Vec::new();
+    let relabeling = Relabeling::read(rules.as_array().unwrap(), &bounds, &mut problems);
+    assert_eq!(problems, <[&str; 0]>::default());
+    Memory::new(Some(Arc::new(Terms::new(&rules.to_string(), None, None, relabeling))))
+}
+
+fn spelled(layout: &Layout) -> Vec<String> {
+    let spell = |id| {
+        let series = layout.series(id)?;
+        let labels: Vec<String> =
+            series.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        Some(format!("{}{{{}}}", series.name, labels.join(",")))
+    };
+    (0..).map_while(spell).collect()
+}
+
+#[test]
+fn rules_are_kept_when_a_shape_is_read_again() {
+    let mut stage = Stage::default();
+    let page = "# TYPE a counter\na_total{x=\"1\"} 1 1000\nb{x=\"2\"} 2\na_total{x=\"3\"} 3 3000\nc 4\n";
+    let rules = serde_json::json!([
+        {"action": "drop", "sourceLabels": ["__name__"], "regex": "b"},
+        {"action": "labelmap", "regex": "x", "replacement": "y"},
+        {"action": "labeldrop", "regex": "x"},
+    ]);
+    let mut memory = memory_of(&rules);
+    for (round, layout_use) in [LayoutUse::Found, LayoutUse::Found, LayoutUse::Known].into_iter().enumerate()
+    {
+        let reading = stage.read(&mut memory, &page.replace(" 4\n", &format!(" {round}\n")));
+        assert_eq!(reading.layout_use, layout_use);
+        assert_eq!(spelled(&reading.layout), ["a_total{y=1}", "a_total{y=3}", "c{}"]);
+        assert_eq!(reading.layout.name("a_total").unwrap().kind, Kind::Counter);
+        assert_eq!(stage.values.values, [1.0, 3.0, round as f64]);
+        assert_eq!(stage.values.timestamps_ms, [Some(1000), Some(3000), None]);
+    }
+    // Another target of the same rules has the shape at once, and one without rules has its own.
+    let reading = stage.read(&mut memory_of(&rules), page);
+    assert_eq!((reading.layout_use, reading.layout.len()), (LayoutUse::Found, 3));
+    assert_eq!(stage.read(&mut Memory::default(), page).layout.len(), 4);
+}
+
+#[test]
+fn rules_that_leave_the_same_series_of_different_samples_do_not_share() {
+    let mut stage = Stage::default();
+    let page = "a{x=\"1\"} 1\na{x=\"2\"} 2\n";
+    let keep = |x: &str| serde_json::json!([{"action": "keep", "sourceLabels": ["x"], "regex": x}, {"action": "labeldrop", "regex": "x"}]);
+    let mut memories = [memory_of(&keep("1")), memory_of(&keep("2"))];
+    for _ in 0..3 {
+        for (memory, value) in memories.iter_mut().zip([1.0, 2.0]) {
+            let reading = stage.read(memory, page);
+            assert_eq!(spelled(&reading.layout), ["a{}"]);
+            assert_eq!(stage.values.values, [value]);
+        }
+    }
+    assert_eq!(stage.known(), 2);
+}
+
+#[test]
+fn series_that_rules_make_equal_are_counted_and_the_first_is_kept() {
+    let mut stage = Stage::default();
+    let mut memory = memory_of(&serde_json::json!([{"action": "labeldrop", "regex": "x"}]));
+    for _ in 0..3 {
+        let reading = stage.read(&mut memory, PAGE);
+        assert_eq!(spelled(&reading.layout), ["a_total{}", "b{}"]);
+        assert_eq!(stage.values.values, [1.0, 3.0]);
+        assert_eq!((reading.rejected, reading.first_rejected.as_deref()), (1, Some(EQUAL)));
+    }
+}
+
+#[test]
+fn a_page_of_which_little_is_left_is_read_the_cheap_way_too() {
+    let mut stage = Stage::default();
+    let page: String =
+        (0..1000).map(|n| format!("series_{n}{{path=\"/a/path/of/some/length\"}} 1\n")).collect();
+    let mut memory = memory_of(
+        &serde_json::json!([{"action": "keep", "sourceLabels": ["__name__"], "regex": "series_7"}]),
+    );
+    let uses: Vec<LayoutUse> = (0..3).map(|_| stage.read(&mut memory, &page).layout_use).collect();
+    assert_eq!(uses, [LayoutUse::Found, LayoutUse::Found, LayoutUse::Known]);
+    assert_eq!(stage.values.values, [1.0]);
+}
+
+#[test]
+fn rules_cannot_blow_a_page_up() {
+    let bounds = Bounds { page_bytes: 100, ..crate::Config::default().monitor_settings().relabeling };
+    let rules = serde_json::json!([{"targetLabel": "x", "replacement": "x".repeat(60)}]);
+    let relabeling = Relabeling::read(rules.as_array().unwrap(), &bounds, &mut Vec::new());
+    let mut memory = Memory::new(Some(Arc::new(Terms::new("", None, None, relabeling))));
+    let stage = Stage::default();
+    let read = read(
+        PAGE.as_bytes(),
+        Format::Text,
+        &Limits::default(),
+        &mut memory,
+        &stage.shapes,
+        &mut Values::default(),
+        |layout| stage.layouts.intern(layout),
+    );
+    let message = read.unwrap_err().message;
+    assert_eq!(message, "metricRelabelings make more than 100 bytes of it (--scrape-body-limit)");
 }

@@ -62,7 +62,7 @@ impl Drop for UnderWay<'_> {
 impl Scrape for Fake {
     type Slot = FakeSlot;
 
-    fn open(&self, recorder: Recorder) -> FakeSlot {
+    fn open(&self, recorder: Recorder, _terms: Option<Arc<Terms>>) -> FakeSlot {
         FakeSlot { recorder, log: Arc::clone(&self.log) }
     }
 
@@ -124,6 +124,7 @@ impl Stage {
             address: [10, 0, 0, 1].into(),
             port: *port,
             path: "/".into(),
+            terms: 0,
         };
         PodUpdate {
             key: PodKey::new("ns", name),
@@ -135,9 +136,14 @@ impl Stage {
     }
 
     async fn start(&mut self, names: &[String]) {
-        let change =
-            names.iter().flat_map(|name| self.writer.apply(Self::update(name, &[80])).started).collect();
-        self.commands.send(Command::Start(change)).await.unwrap();
+        self.start_every(names, None).await;
+    }
+
+    async fn start_every(&mut self, names: &[String], interval: Option<Duration>) {
+        let terms = interval.map(|_| Arc::new(Terms::new("", interval, None, None)));
+        let started = names.iter().flat_map(|name| self.writer.apply(Self::update(name, &[80])).started);
+        let started = started.map(|recorder| (recorder, terms.clone())).collect();
+        self.commands.send(Command::Start(started)).await.unwrap();
     }
 
     async fn start_one(&mut self, name: &str) {
@@ -193,6 +199,21 @@ async fn a_new_target_is_scraped_at_once_and_then_at_its_place() {
         assert!((pair[1] - pair[0] - 15.0).abs() < 0.002, "{starts:?}");
     }
     assert!(starts.len() >= 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interval_of_its_own_is_kept_whoever_reads() {
+    let mut stage = stage(100);
+    stage.start_every(&names("fast", 1), Some(Duration::from_secs(40))).await;
+    for _ in 0..20 {
+        seconds(15).await;
+        stage.read("autoscaler");
+    }
+    let starts = stage.starts("fast-0000");
+    for pair in starts[1..].windows(2) {
+        assert!((pair[1] - pair[0] - 40.0).abs() < 0.002, "{starts:?}");
+    }
+    assert!(starts.len() >= 6, "{starts:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -140,7 +140,7 @@ impl Stage {
             metrics: Metrics::register(&mut registry),
             clock,
         };
-        let slot = scrape.open(target(&mut writer, "backend", address, scheme));
+        let slot = scrape.open(target(&mut writer, "backend", address, scheme), None);
         Self { scrape, slot, writer, registry, clock: now }
     }
 
@@ -161,8 +161,13 @@ impl Stage {
 }
 
 fn target(writer: &mut Writer, name: &str, address: SocketAddr, scheme: Scheme) -> Recorder {
-    let endpoint =
-        Endpoint { scheme, address: address.ip(), port: address.port(), path: "/metrics?x=1".into() };
+    let endpoint = Endpoint {
+        scheme,
+        address: address.ip(),
+        port: address.port(),
+        path: "/metrics?x=1".into(),
+        terms: 0,
+    };
     let change = writer.apply(PodUpdate {
         key: PodKey::new("default", name),
         uid: name.into(),

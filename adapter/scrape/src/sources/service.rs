@@ -3,20 +3,21 @@
 use std::collections::HashMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use podgauge_store::{PodKey, WhyNot};
+use podgauge_store::{PodKey, PodLabels, WhyNot};
 use serde::Deserialize;
 
-use super::{Followed, Kept, Key, State};
+use super::{Followed, Key, State, sink::Kept, slice::Slice};
 use crate::{
     ask::{Ask, Whose},
     lenient::Lenient,
-    object::{Annotations, Metadata, Wanted},
+    object::{Annotations, Metadata, Wanted, labels},
 };
 
 /// What is wanted of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Service {
     annotations: Annotations,
+    pub(super) labels: PodLabels,
 }
 
 /// A Service as the API server sends it.
@@ -34,7 +35,7 @@ impl Wanted for Service {
     fn read(document: Document, identity: &mut ObjectMeta) -> Result<Self, Box<str>> {
         let mut metadata = document.metadata.read("metadata")?.unwrap_or_default();
         metadata.identify(identity)?;
-        Ok(Self { annotations: Annotations::read(metadata.annotations)? })
+        Ok(Self { annotations: Annotations::read(metadata.annotations)?, labels: labels(metadata.labels)? })
     }
 }
 
@@ -62,15 +63,23 @@ impl Kept for Service {
 // === impl State ===
 
 impl State {
-    /// What the Services in front of a pod ask for, in the order of their names.
+    /// What the annotations of Services ask for.
     pub(super) fn ask_services(&self, pod: &PodKey, asks: &mut Vec<Result<Ask, WhyNot>>) {
-        let slices = self.by_pod.get(pod).into_iter().flatten().filter_map(|key| self.slices.get(key));
-        let mut in_front: Vec<_> = slices
-            .filter_map(|slice| Some((self.services.get_key_value(&slice.service_key(pod))?, slice)))
-            .collect();
-        in_front.sort_by(|(a, _), (b, _)| a.0.cmp(b.0));
-        asks.extend(in_front.into_iter().filter_map(|((key, service), slice)| {
-            Ask::annotated(Whose::Service(&key.name), &service.annotations, &slice.tcp_ports)
+        asks.extend(self.in_front_of(pod).filter_map(|(key, service, slice)| {
+            Ask::annotated(Whose::Service(&key.name), &service.annotations, &slice.tcp_ports())
         }));
+    }
+
+    /// The Services in front of a pod, in the order of their names, each with the slice that names the pod.
+    pub(super) fn in_front_of(&self, pod: &PodKey) -> impl Iterator<Item = (&Key, &Service, &Slice)> {
+        let slices = self.by_pod.get(pod).into_iter().flatten().filter_map(|key| self.slices.get(key));
+        let mut in_front: Vec<(&Key, &Service, &Slice)> = slices
+            .filter_map(|slice| {
+                let (key, service) = self.services.get_key_value(&slice.service_key(pod))?;
+                Some((key, service, slice))
+            })
+            .collect();
+        in_front.sort_by_key(|(key, ..)| *key);
+        in_front.into_iter()
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use podgauge_store::PodKey;
 use serde::Deserialize;
 
-use super::{Followed, Kept, Key, State};
+use super::{Followed, Key, State, sink::Kept};
 use crate::{
     lenient::Lenient,
     object::{Metadata, Wanted, labels},
@@ -18,9 +18,16 @@ pub(super) struct Slice {
     /// The Service that it belongs to, of the same namespace.
     service: Arc<str>,
     /// The TCP ports of the pods that the Service leads to.
-    pub(super) tcp_ports: Vec<u16>,
+    tcp_ports: Vec<ServicePort>,
     /// The pods, of the same namespace: ready or not, as pods with annotations of their own.
     pods: Vec<Arc<str>>,
+}
+
+/// A port of the pods, and what their Service calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ServicePort {
+    name: Box<str>,
+    number: u16,
 }
 
 /// An EndpointSlice as the API server sends it.
@@ -36,6 +43,7 @@ pub(super) struct Document {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Port {
+    name: Lenient<Box<str>>,
     port: Lenient<u16>,
     protocol: Lenient<Box<str>>,
 }
@@ -70,6 +78,22 @@ impl Slice {
         Key { namespace: Arc::clone(&pod.namespace), name: Arc::clone(&self.service) }
     }
 
+    /// The TCP ports that the Service leads to, each once.
+    pub(super) fn tcp_ports(&self) -> Vec<u16> {
+        let mut numbers = Vec::new();
+        for port in &self.tcp_ports {
+            if !numbers.contains(&port.number) {
+                numbers.push(port.number);
+            }
+        }
+        numbers
+    }
+
+    /// The one that the Service calls so.
+    pub(super) fn port(&self, name: &str) -> Option<u16> {
+        self.tcp_ports.iter().find(|port| *port.name == *name).map(|port| port.number)
+    }
+
     /// The pods that it names; `key` is its own.
     pub(super) fn pods(&self, key: &Key) -> impl Iterator<Item = PodKey> {
         self.pods.iter().map(|name| PodKey { namespace: Arc::clone(&key.namespace), name: Arc::clone(name) })
@@ -87,8 +111,9 @@ impl Wanted for Slice {
             let port = port.read("ports")?.unwrap_or_default();
             let is_tcp = port.protocol.read("ports.protocol")?.is_none_or(|protocol| &*protocol == "TCP");
             let number = port.port.read("ports.port")?.unwrap_or_default();
-            if is_tcp && number > 0 && !tcp_ports.contains(&number) {
-                tcp_ports.push(number);
+            if is_tcp && number > 0 {
+                let name = port.name.read("ports.name")?.unwrap_or_default();
+                tcp_ports.push(ServicePort { name, number });
             }
         }
         let mut pods = Vec::new();

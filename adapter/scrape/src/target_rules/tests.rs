@@ -38,8 +38,8 @@ fn check_with(rules: &TargetRules, change: impl FnOnce(&mut Facts), expected: Re
     change(&mut pod);
     let found = rules.endpoints(&pod, asks(&pod));
     match (&found, expected) {
-        (Ok(endpoints), Ok(expected)) => {
-            let endpoints: Vec<String> = endpoints.iter().map(url).collect();
+        (Ok(places), Ok(expected)) => {
+            let endpoints: Vec<String> = places.iter().map(|(endpoint, _)| url(endpoint)).collect();
             assert_eq!(endpoints, expected);
         }
         (Err(why), Err(expected)) => assert_eq!(why.to_string(), expected),

@@ -96,7 +96,7 @@ async fn a_large_page_waits_for_its_turn_and_others_do_not() {
     let mut stage = Stage::new(large.address, &Config::default());
     stage.scrape.offload = Offload::with_turns(1);
     let turn = stage.scrape.offload.turn().await;
-    let mut other = stage.scrape.open(target(&mut stage.writer, "small", small.address, Scheme::Http));
+    let mut other = stage.scrape.open(target(&mut stage.writer, "small", small.address, Scheme::Http), None);
     assert!(stage.scrape.scrape(&mut other).await);
     let endpoint = stage.slot.target().endpoint();
     let fetched = stage.scrape.fetcher.fetch(endpoint, &mut None).await.unwrap();

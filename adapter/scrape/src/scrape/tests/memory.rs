@@ -1,6 +1,7 @@
 //! What a scrape holds at most, and what it keeps.
 
 use super::*;
+use crate::relabel::Relabeling;
 
 /// Bytes on the heap at most while `work` runs; nothing else runs on its thread.
 fn peak<F: Future>(work: F) -> u64 {
@@ -42,9 +43,23 @@ fn page(series: usize) -> String {
     (0..series).map(line).collect()
 }
 
-/// Once buffers have their size and the layout is known.
+/// Once buffers have their size and the layout is known, with rules and without.
 #[test]
 fn a_steady_scrape_allocates_nothing() {
+    let rules = serde_json::json!([
+        {"action": "drop", "sourceLabels": ["path"], "regex": ".*[13579]"},
+        {"sourceLabels": ["code"], "targetLabel": "status"},
+    ]);
+    let bounds = Config::default().monitor_settings().relabeling;
+    let relabeling = Relabeling::read(rules.as_array().unwrap(), &bounds, &mut Vec::new());
+    let deadline = Some(Duration::from_secs(300));
+    for terms in [None, Some(Arc::new(Terms::new("", None, deadline, relabeling)))] {
+        check_steady_scrape(terms);
+    }
+}
+
+fn check_steady_scrape(terms: Option<Arc<Terms>>) {
+    let series = if terms.is_some() { 250 } else { 500 };
     let response = ok("", &page(500));
     // The double of the pod has a thread of its own, so that only the scrape is counted.
     let (address, told) = std::sync::mpsc::channel();
@@ -56,7 +71,9 @@ fn a_steady_scrape_allocates_nothing() {
             std::future::pending::<()>().await;
         });
     });
-    let mut stage = Stage::new(told.recv().unwrap(), &patient());
+    let address = told.recv().unwrap();
+    let mut stage = Stage::new(address, &patient());
+    stage.slot = stage.scrape.open(target(&mut stage.writer, "steady", address, Scheme::Http), terms);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let scrape = |stage: &mut Stage, times| {
         runtime.block_on(async {
@@ -71,6 +88,7 @@ fn a_steady_scrape_allocates_nothing() {
     // What entering the runtime takes is in both.
     assert_eq!(often.count_total - once.count_total, 0, "{often:?}, and {once:?} of one scrape");
     assert!(stage.counts("scrape_pages_total{layout=\"known\"} 120"));
+    assert_eq!(stage.slot.target().page(|page| page.layout().len()), Some(series));
 }
 
 #[tokio::test]

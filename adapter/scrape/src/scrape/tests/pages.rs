@@ -168,7 +168,8 @@ async fn malformed_lines_are_passed_over_and_counted() {
 async fn pods_of_a_workload_share_what_is_known_of_their_page() {
     let pod = Pod::new(|stream, seen| keep_serving(stream, seen, ok("", "a 1\nb{x=\"y\"} 2\n"))).await;
     let mut stage = Stage::new(pod.address, &patient());
-    let mut second = stage.scrape.open(target(&mut stage.writer, "backend-2", pod.address, Scheme::Http));
+    let mut second =
+        stage.scrape.open(target(&mut stage.writer, "backend-2", pod.address, Scheme::Http), None);
     // The first scrape parses, the second finds the same and keeps the shape, the third knows it.
     for _ in 0..3 {
         stage.scrape().await;

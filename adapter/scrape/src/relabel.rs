@@ -1,0 +1,226 @@
+//! Prometheus' `metric_relabel_configs`, on the series of a page.
+//!
+//! Rules see a series as its page has it: its name, as `__name__`, and its labels. What they leave becomes the layout, so that
+//! they run when a page has a new shape and not when it has new numbers. Labels that Prometheus adds to what it scrapes
+//! (`namespace`, `pod`, ...) are not on a page, and a rule that looks at one is refused: it would not do what it says.
+
+use std::collections::BTreeMap;
+
+use podgauge_promql::Re2;
+use serde_json::Value;
+
+use crate::text::{quoted, tame};
+
+/// Rules, in their order.
+#[derive(Debug)]
+pub(crate) struct Relabeling {
+    rules: Vec<Rule>,
+    bounds: Bounds,
+}
+
+/// What rules may make of a series, and what they may take.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounds {
+    /// Rules of one endpoint.
+    pub(crate) rules: usize,
+    /// Bytes of memory of one regular expression.
+    pub(crate) regex_bytes: usize,
+    /// Labels of a series.
+    pub(crate) labels: usize,
+    /// Bytes of a label's name.
+    pub(crate) label_name_bytes: usize,
+    /// Bytes of a label's value.
+    pub(crate) label_value_bytes: usize,
+    /// Bytes of all names and values of a page.
+    pub(crate) page_bytes: usize,
+}
+
+/// The labels of one series, `__name__` among them.
+pub(crate) type Labels = BTreeMap<String, String>;
+
+#[derive(Debug)]
+struct Rule {
+    source_labels: Vec<String>,
+    separator: String,
+    regex: Re2,
+    action: Action,
+}
+
+#[derive(Debug)]
+enum Action {
+    Keep,
+    Drop,
+    Replace { target: String, replacement: String },
+    Lowercase { target: String },
+    Uppercase { target: String },
+    LabelMap { replacement: String },
+    LabelDrop,
+    LabelKeep,
+}
+
+/// The label that stands for a series' name.
+pub(crate) const NAME: &str = "__name__";
+
+/// What Prometheus adds to each series of a target that a monitor describes.
+const OF_TARGETS: [&str; 7] = ["namespace", "pod", "container", "service", "endpoint", "job", "instance"];
+
+/// The fields of a rule.
+const FIELDS: [&str; 7] =
+    ["sourceLabels", "separator", "targetLabel", "regex", "modulus", "replacement", "action"];
+
+// === impl Relabeling ===
+
+impl Relabeling {
+    /// Reads `metricRelabelings`. A rule that cannot be kept is left out, and named in `problems`.
+    pub(crate) fn read(rules: &[Value], bounds: &Bounds, problems: &mut Vec<String>) -> Option<Self> {
+        if rules.len() > bounds.rules {
+            problems.push(format!(
+                "it has {} metricRelabelings, more than {}; those beyond are left out",
+                rules.len(),
+                bounds.rules
+            ));
+        }
+        let mut kept = Vec::new();
+        for (index, rule) in rules.iter().take(bounds.rules).enumerate() {
+            match Rule::read(rule, bounds) {
+                Ok(rule) => kept.push(rule),
+                Err(why) => problems.push(format!("metricRelabelings[{index}] is left out: {why}")),
+            }
+        }
+        (!kept.is_empty()).then(|| Self { rules: kept, bounds: bounds.clone() })
+    }
+
+    /// Does to a series what the rules say. Whether it is kept; one that has no name any more, or more than it may, is not.
+    pub(crate) fn apply(&self, labels: &mut Labels) -> bool {
+        let Bounds { labels: count, label_name_bytes, label_value_bytes, .. } = self.bounds;
+        let is_short = |(name, value): (&String, &String)| {
+            name.len() <= label_name_bytes && value.len() <= label_value_bytes
+        };
+        self.rules.iter().all(|rule| rule.apply(labels, label_value_bytes))
+            && labels.contains_key(NAME)
+            // The name is no label.
+            && labels.len() <= count + 1
+            && labels.iter().all(is_short)
+    }
+
+    /// Bytes of names and values that a page may have afterwards.
+    pub(crate) fn page_bytes(&self) -> usize {
+        self.bounds.page_bytes
+    }
+}
+
+// === impl Rule ===
+
+impl Rule {
+    fn read(rule: &Value, bounds: &Bounds) -> Result<Self, String> {
+        let text = |field: &str| rule[field].as_str().map(ToOwned::to_owned);
+        if let Some(field) = rule
+            .as_object()
+            .into_iter()
+            .flat_map(|fields| fields.keys())
+            .find(|field| !FIELDS.contains(&field.as_str()))
+        {
+            return Err(format!("podgauge does not know {}", quoted(field)));
+        }
+        let source_labels: Vec<String> = rule["sourceLabels"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(ToOwned::to_owned)
+            .collect();
+        if let Some(label) = source_labels.iter().find(|label| is_of_target(label)) {
+            return Err(format!(
+                "it looks at {}, which is on no page: Prometheus adds it, and podgauge does not",
+                quoted(label)
+            ));
+        }
+        let regex = text("regex").unwrap_or_else(|| "(.*)".to_owned());
+        let regex = Re2::whole(&regex, bounds.regex_bytes)
+            .map_err(|why| format!("its regex {}: {}", quoted(&regex), tame(&why)))?;
+        let replacement = text("replacement").unwrap_or_else(|| "$1".to_owned());
+        let target = || text("targetLabel").filter(|label| !label.is_empty()).ok_or("it has no targetLabel");
+        let action = text("action").unwrap_or_else(|| "replace".to_owned());
+        let action = match action.to_ascii_lowercase().as_str() {
+            "keep" => Action::Keep,
+            "drop" => Action::Drop,
+            "replace" => Action::Replace { target: target()?, replacement },
+            "lowercase" => Action::Lowercase { target: target()? },
+            "uppercase" => Action::Uppercase { target: target()? },
+            "labelmap" => Action::LabelMap { replacement },
+            "labeldrop" => Action::LabelDrop,
+            "labelkeep" => Action::LabelKeep,
+            _ => return Err(format!("podgauge does not do its action {}", quoted(&action))),
+        };
+        let separator = text("separator").unwrap_or_else(|| ";".to_owned());
+        Ok(Self { source_labels, separator, regex, action })
+    }
+
+    /// Whether the series is kept. What it makes is no longer than `limit`, or left out.
+    fn apply(&self, labels: &mut Labels, limit: usize) -> bool {
+        let is_match = |name: &str| self.regex.is_match(name);
+        match &self.action {
+            Action::Keep => return self.regex.is_match(&self.source(labels)),
+            Action::Drop => return !self.regex.is_match(&self.source(labels)),
+            Action::Replace { target, replacement } => {
+                let source = self.source(labels);
+                let Some(target) = self.regex.expand(&source, target, limit) else { return true };
+                if let Some(value) = self.regex.expand(&source, replacement, limit)
+                    && is_label_name(&target)
+                {
+                    set(labels, target, value);
+                }
+            }
+            Action::Lowercase { target } => {
+                let value = self.source(labels).to_lowercase();
+                set(labels, target.clone(), value);
+            }
+            Action::Uppercase { target } => {
+                let value = self.source(labels).to_uppercase();
+                set(labels, target.clone(), value);
+            }
+            Action::LabelMap { replacement } => {
+                let mapped: Vec<(String, String)> = labels
+                    .iter()
+                    .filter_map(|(name, value)| {
+                        Some((self.regex.expand(name, replacement, limit)?, value.clone()))
+                    })
+                    .filter(|(name, _)| is_label_name(name))
+                    .collect();
+                mapped.into_iter().for_each(|(name, value)| set(labels, name, value));
+            }
+            Action::LabelDrop => labels.retain(|name, _| !is_match(name)),
+            Action::LabelKeep => labels.retain(|name, _| is_match(name)),
+        }
+        true
+    }
+
+    /// The values of the labels that it looks at; one that is not there counts as empty.
+    fn source(&self, labels: &Labels) -> String {
+        let value = |label: &String| labels.get(label).map_or("", String::as_str);
+        self.source_labels.iter().map(value).collect::<Vec<_>>().join(&self.separator)
+    }
+}
+
+/// Whether Prometheus adds a label, or renames one of the page because it adds it.
+fn is_of_target(label: &str) -> bool {
+    OF_TARGETS.contains(&label.strip_prefix("exported_").unwrap_or(label))
+}
+
+/// An empty value is no label.
+fn set(labels: &mut Labels, name: String, value: String) {
+    if value.is_empty() {
+        labels.remove(&name);
+    } else {
+        labels.insert(name, value);
+    }
+}
+
+/// The names that a page without quotes can have.
+fn is_label_name(name: &str) -> bool {
+    let is_start = |c: char| c.is_ascii_alphabetic() || c == '_';
+    name.starts_with(is_start) && name.chars().all(|c| is_start(c) || c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests;
