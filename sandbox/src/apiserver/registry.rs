@@ -187,11 +187,9 @@ impl Registry {
             owners.is_some_and(|owners| !owners.is_empty() && owners.iter().all(|o| &o["uid"] == uid))
         };
         for resource in resources::RESOURCES {
-            for (key, object) in self.store.list(resource).objects {
-                if owned_only_by_it(&object) {
-                    // Gone already is as good.
-                    let _ = self.delete(resource, &key, &DeleteOptions::default());
-                }
+            for key in self.store.find(resource, owned_only_by_it) {
+                // Gone already is as good.
+                let _ = self.delete(resource, &key, &DeleteOptions::default());
             }
         }
     }

@@ -117,6 +117,13 @@ impl Store {
         Snapshot { revision: inner.revision, objects }
     }
 
+    /// Where the objects of `resource` are that `wanted` picks; everybody else waits while it does.
+    pub(crate) fn find(&self, resource: &Resource, wanted: impl Fn(&Value) -> bool) -> Vec<Key> {
+        let inner = self.lock();
+        let objects = inner.collections.get(&id(resource)).into_iter().flat_map(|all| &all.objects);
+        objects.filter(|(_, object)| wanted(object)).map(|(key, _)| key.clone()).collect()
+    }
+
     /// Every object of `resource` as it was at `revision`, which must not lie in the future.
     pub(crate) fn list_at(&self, resource: &Resource, revision: u64) -> Result<Snapshot, Compacted> {
         let inner = self.lock();
