@@ -14,6 +14,10 @@ use std::{
 
 use podgauge_exposition::{Format, Limits, Page, Scanner, Template, Values};
 
+/// As podgauge has it: parsing is allocating, too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     println!("| page | bytes | samples | scan | parse | read | prometheus-parse |");
     println!("|---|---|---|---|---|---|---|");
