@@ -4,8 +4,8 @@
 //! and Prometheus are processes of their own. CPU is what the kernel counts for a process, which says more than wall time
 //! on a machine that does other things besides; memory is all that is resident.
 //!
-//! `cargo bench -p podgauge --bench scale -- PART`, where PART is `thousand` (some five minutes) or `large`, which takes a
-//! number of minutes and needs 10,000 file descriptors in each of two processes.
+//! `cargo bench -p podgauge --bench scale -- PART`, where PART is `thousand` (some seven minutes), `served` (its reads alone, a
+//! minute) or `large`, which takes a number of minutes and needs 10,000 file descriptors in each of two processes.
 #![expect(clippy::print_stdout, reason = "the report is the purpose")]
 #![expect(clippy::unwrap_used, reason = "a run that fails has no figures")]
 #![expect(clippy::disallowed_methods, reason = "it takes real time, much of it outside any runtime")]
@@ -19,6 +19,7 @@ mod podgauge;
 mod process;
 mod prometheus;
 mod reads;
+mod served;
 mod spread;
 mod thousand;
 
@@ -35,7 +36,8 @@ fn main() {
     match *arguments {
         [farm::ARGUMENT] => farm::run(),
         ["thousand"] => thousand::run(),
+        ["served"] => served::run(),
         ["large", minutes] => large::run(minutes.parse().unwrap()),
-        _ => println!("cargo bench -p podgauge --bench scale -- thousand | large MINUTES"),
+        _ => println!("cargo bench -p podgauge --bench scale -- thousand | served | large MINUTES"),
     }
 }

@@ -126,6 +126,10 @@ impl Podgauge {
     pub(crate) fn cpu(&self) -> Duration {
         process::cpu(self.id())
     }
+
+    pub(crate) fn waited(&self) -> Duration {
+        process::waited(self.id())
+    }
 }
 
 impl Drop for Podgauge {

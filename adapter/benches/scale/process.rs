@@ -4,10 +4,19 @@ use std::{fs, time::Duration};
 
 /// Time on a processor of all threads that there are.
 pub(crate) fn cpu(process: u32) -> Duration {
+    schedstat(process, 0)
+}
+
+/// Time for which its threads were ready to run and others had the processors.
+pub(crate) fn waited(process: u32) -> Duration {
+    schedstat(process, 1)
+}
+
+fn schedstat(process: u32, field: usize) -> Duration {
     let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
     let nanos = threads.filter_map(|thread| {
         let schedstat = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        schedstat.split(' ').next()?.parse::<u64>().ok()
+        schedstat.split(' ').nth(field)?.parse::<u64>().ok()
     });
     Duration::from_nanos(nanos.sum())
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use sandbox::client::Client;
 use serde_json::Value;
+use tokio::task::JoinSet;
 
 use crate::{farm, spread::Spread};
 
@@ -26,6 +27,16 @@ pub(crate) async fn flood(client: &Client, path: &str, span: Duration) -> Spread
         took.push(timed(client, path).await.0);
     }
     took
+}
+
+/// The same by so many readers at once.
+pub(crate) async fn crowd(client: &Client, path: &str, span: Duration, readers: usize) -> Spread {
+    let mut floods = JoinSet::new();
+    for _ in 0..readers {
+        let (client, path) = (client.clone(), path.to_owned());
+        floods.spawn(async move { flood(&client, &path, span).await });
+    }
+    floods.join_all().await.into_iter().flatten().collect()
 }
 
 /// Reads once: the milliseconds that it took, and the answer's text. As clients do, it asks again when the server closes a

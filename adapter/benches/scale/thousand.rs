@@ -11,7 +11,7 @@ use crate::{
     podgauge::Podgauge,
     process,
     prometheus::Prometheus,
-    reads,
+    reads, served,
     spread::Spread,
 };
 
@@ -20,8 +20,6 @@ const PODS: usize = 1_000;
 const ROUNDS: usize = 5;
 /// Reads of an autoscaler until its rhythm is known.
 const LEARNING: u32 = 4;
-/// How long reads of one kind go on.
-const SPAN: Duration = Duration::from_secs(5);
 /// Pods that come late, one after the other.
 const NEWCOMERS: usize = 20;
 
@@ -99,37 +97,7 @@ async fn podgauge(farm: &Farm) -> String {
     println!("figure ages {:.2} s, {:.2} s", ages.median(), ages.most());
     println!("figure newcomers {:.2} s, {:.2} s", newcomers.median(), newcomers.most());
     println!("figure idle {idle:.1}\nfigure ready {ready:.2}");
-    rest += "| reads over TLS, one after the other | median, ms | 99 %, ms | podgauge's CPU a read, us | reads a second of one core |\n";
-    rest += "|---|---|---|---|---|\n";
-    let through = podgauge.aggregated(&cluster).await;
-    for (what, path, figure) in [
-        ("one pod", reads::one(&cluster::pod_name(1)), "1"),
-        ("100 pods", reads::list("service=s3"), "100"),
-        ("1,000 pods", reads::list("app=backend"), "1000"),
-        ("the list of metrics", "/apis/custom.metrics.k8s.io/v1beta2".to_owned(), "discovery"),
-    ] {
-        for (client, way, key) in
-            [(&client, "", "direct"), (&through, ", through the sandbox's aggregator", "through")]
-        {
-            reads::flood(client, &path, Duration::from_millis(300)).await;
-            let before = podgauge.cpu();
-            let took = reads::flood(client, &path, SPAN).await;
-            let cpu = (podgauge.cpu() - before).as_secs_f64() / took.len() as f64;
-            rest += &format!(
-                "| {what}{way} | {:.2} | {:.2} | {:.0} | {:.0} |\n",
-                took.median(),
-                took.quantile(0.99),
-                cpu * 1e6,
-                1.0 / cpu
-            );
-            match (key, figure) {
-                ("through", _) => println!("figure through-{figure} {:.2}", took.median()),
-                (_, "discovery") => println!("figure discovery-cpu {:.0}", cpu * 1e6),
-                (_, "100") => println!("figure reads-100 {:.0}", 1.0 / cpu),
-                _ => println!("figure p99-{figure} {:.2}", took.quantile(0.99)),
-            }
-        }
-    }
+    rest += &served::table(&podgauge, &cluster).await;
     rest
 }
 
