@@ -91,6 +91,7 @@ impl Rules {
     pub fn replace(&self, set: RuleSet, now: Timestamp) {
         let _making = self.0.making.lock().unwrap_or_else(PoisonError::into_inner);
         let set = Arc::new(set);
+        self.0.listing.write().unwrap_or_else(PoisonError::into_inner).keep(upstream::wanted(&set));
         let kept = Arc::clone(&set);
         self.0.keeper.keep(move |name| kept.history(name));
         self.put(Catalog::build(set, None, &self.0.reader, &self.listing().clone(), now));
@@ -121,7 +122,7 @@ impl Rules {
         for (query, result) in found {
             listing.put(&query, result);
         }
-        listing.keep(&wanted);
+        listing.keep(wanted);
     }
 
     /// What to answer in place of a failure: the same, or for a 404 that names may be unknown which a rule would make of

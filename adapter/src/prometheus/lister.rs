@@ -27,7 +27,7 @@ pub(crate) struct Lister {
     /// When each `seriesQuery` is listed next.
     next: BTreeMap<String, Instant>,
     last_failure: String,
-    /// Whether everything was tried once.
+    /// Whether everything was tried once, or something could not be listed.
     is_tried: Arc<AtomicBool>,
 }
 
@@ -51,7 +51,7 @@ impl Lister {
         }
     }
 
-    /// Whether Prometheus was asked once for everything, with or without success: before, names may be missing.
+    /// Whether Prometheus was asked once for everything, or has failed: before, names may be missing without need.
     pub(crate) fn is_tried(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_tried)
     }
@@ -76,7 +76,7 @@ impl Lister {
     async fn look(&mut self) {
         let wanted = self.rules.wanted();
         self.next.retain(|query, _| wanted.contains(query));
-        let mut found = Vec::new();
+        let mut is_listed = false;
         for query in wanted {
             if self.next.get(&query).is_some_and(|next| *next > Instant::now()) {
                 continue;
@@ -86,15 +86,20 @@ impl Lister {
             let listed = self.client.series(&query, now_ms.saturating_sub(max_age_ms), now_ms).await;
             let listed = listed.map_err(|error| error.to_string());
             self.log(&query, listed.as_ref().err());
-            let pause = if listed.is_ok() { self.interval } else { RETRY.min(self.interval) };
+            let (is_good, pause) = match &listed {
+                Ok(_) => (true, self.interval),
+                Err(_) => (false, RETRY.min(self.interval)),
+            };
+            is_listed |= is_good;
             self.next.insert(query.clone(), Instant::now() + pause);
-            found.push((query, listed));
+            self.rules.listed([(query, listed)]);
+            // One that fails would take its time for each of them.
+            self.is_tried.fetch_or(!is_good, Ordering::Relaxed);
         }
-        if found.is_empty() {
+        if !is_listed {
             return;
         }
         let rules = self.rules.clone();
-        rules.listed(found);
         // Many pages take their time.
         let refreshed = tokio::task::spawn_blocking(move || rules.refresh(clock::now())).await;
         if let Err(error) = refreshed {

@@ -1,7 +1,7 @@
 //! How Prometheus is reached: the client that also talks to the cluster, with another address and other credentials. It
 //! reads tokens and CAs again when their files change, follows no redirects, and here tries nothing twice.
 
-use std::{io, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 
 use http::Response;
 use http_body_util::BodyExt as _;
@@ -19,8 +19,8 @@ pub(crate) enum TransportError {
     Kubeconfig(ClusterError),
     #[error("--prometheus-auth-incluster: {0}")]
     ServiceAccount(kube::config::InClusterError),
-    #[error("--{flag} {}: {source}", path.display())]
-    File { flag: &'static str, path: std::path::PathBuf, source: io::Error },
+    #[error("--prometheus-ca-file {}: {source}", path.display())]
+    Ca { path: PathBuf, source: io::Error },
     #[error("the client for --prometheus-url cannot be made: {}", causes(.0))]
     Client(kube::Error),
 }
@@ -47,7 +47,7 @@ async fn reached(config: &Config) -> Result<kube::Config, TransportError> {
         Credentials::ServiceAccount => kube::Config::incluster().map_err(TransportError::ServiceAccount)?,
         Credentials::Files { token } => {
             let mut reached = kube::Config::new(config.url.clone());
-            let path = |file: &std::path::PathBuf| file.to_string_lossy().into_owned();
+            let path = |file: &PathBuf| file.to_string_lossy().into_owned();
             reached.auth_info = AuthInfo { token_file: token.as_ref().map(path), ..AuthInfo::default() };
             reached
         }
@@ -58,7 +58,7 @@ async fn reached(config: &Config) -> Result<kube::Config, TransportError> {
         reached.auth_info.client_key = Some(key.to_string_lossy().into_owned());
     }
     if let Some(file) = &config.ca_file {
-        let unread = |source| TransportError::File { flag: "prometheus-ca-file", path: file.clone(), source };
+        let unread = |source| TransportError::Ca { path: file.clone(), source };
         std::fs::metadata(file).map_err(unread)?;
         (reached.root_cert, reached.root_cert_file) = (None, Some(file.clone()));
     }
@@ -100,7 +100,7 @@ mod tests {
         String::from_utf8(request).unwrap()
     }
 
-    fn config(port: u16, token: Option<std::path::PathBuf>) -> Config {
+    fn config(port: u16, token: Option<PathBuf>) -> Config {
         Config {
             url: format!("http://127.0.0.1:{port}/prefix/").parse().unwrap(),
             credentials: Credentials::Files { token },

@@ -45,7 +45,7 @@ type Listed = Result<Arc<SeriesNames>, String>;
 // === impl Listing ===
 
 impl Listing {
-    /// Changes with every change.
+    /// Changes with every change of names.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
@@ -53,18 +53,22 @@ impl Listing {
     /// What came of listing the series of a `seriesQuery`.
     pub(super) fn put(&mut self, query: &str, result: Result<SeriesNames, String>) {
         let known = self.listed.get(query);
-        let result = match (result, known) {
-            (Ok(names), Some(Ok(known))) if names == **known => return,
+        match (&result, known) {
             (Err(_), Some(Ok(_))) => return,
-            (result, _) => result.map(Arc::new),
-        };
-        self.generation += 1;
-        self.listed.insert(query.to_owned(), result);
+            (Ok(names), Some(Ok(known))) if *names == **known => return,
+            (Ok(_), _) => self.generation += 1,
+            // Why there are none makes no other names.
+            (Err(_), _) => {}
+        }
+        self.listed.insert(query.to_owned(), result.map(Arc::new));
     }
 
-    /// Forgets what no rule asks for any more.
-    pub(super) fn keep(&mut self, wanted: &BTreeSet<String>) {
+    /// Forgets what no rule asks for any more, and notes what was never listed.
+    pub(super) fn keep(&mut self, wanted: BTreeSet<String>) {
         self.listed.retain(|query, _| wanted.contains(query));
+        for query in wanted {
+            self.listed.entry(query).or_insert_with(|| Err("it is being asked".to_owned()));
+        }
     }
 
     /// The series of a rule by their names, with the names of their labels; none if it is about pods' pages.
