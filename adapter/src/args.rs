@@ -15,7 +15,7 @@ mod serving;
 mod units;
 mod values;
 
-pub(crate) use self::rules::Source;
+pub(crate) use self::rules::{RulesLimits, Source};
 
 use std::{
     io::{IsTerminal as _, Write as _, stderr, stdout},

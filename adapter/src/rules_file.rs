@@ -5,7 +5,7 @@ use std::{
     fmt::Display,
     fs::File,
     io::Read as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -152,13 +152,23 @@ impl RulesFile {
 
 impl Config {
     fn read(&self) -> Result<String, String> {
-        let mut text = String::new();
-        let file = File::open(&self.path).map_err(|error| error.to_string())?;
-        let limit = self.rules.file_bytes as u64;
-        // One byte more than may be read, so that what reads it says that it is too large.
-        file.take(limit.saturating_add(1)).read_to_string(&mut text).map_err(|error| error.to_string())?;
-        Ok(text)
+        read(&self.path, &self.rules)
     }
+}
+
+/// Reads a file of rules, as far as it may be one.
+///
+/// # Errors
+/// What happened, and what to do if that is not plain.
+pub(crate) fn read(path: &Path, rules: &podgauge_rules::Config) -> Result<String, String> {
+    let most = rules.file_bytes;
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(most as u64 + 1).read_to_end(&mut bytes));
+    read.map_err(|error| error.to_string())?;
+    if bytes.len() > most {
+        return Err(format!("the file has more than the {most} bytes of --rules-file-limit"));
+    }
+    String::from_utf8(bytes).map_err(|_| "the file is not text in UTF-8".to_owned())
 }
 
 // === impl Metrics ===

@@ -179,7 +179,7 @@ fn rules(
             let most = config.rules;
             report.error(
                 node.place,
-                format!("there are more than {most} rules; this one and those behind it are left out"),
+                format!("there are more than the {most} rules of --rules-limit; this one and those behind it are left out"),
             );
             break;
         };

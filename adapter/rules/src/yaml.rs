@@ -56,7 +56,7 @@ pub(crate) fn read(text: &str, config: &Config) -> Result<Node, Problem> {
     if text.len() > config.file_bytes {
         let (has, most) = (text.len(), config.file_bytes);
         let message =
-            format!("the file has {has} bytes, at most {most} are read; split it over several podgauges");
+            format!("the file has {has} bytes, at most {most} are read; --rules-file-limit says so");
         return Err(problem(Place::START, message));
     }
     let options = serde_saphyr::options! {

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use podgauge_rules::Origin;
 
-use super::units::duration;
+use super::units::{bytes, duration};
 use crate::rules_file;
 
 /// prometheus-adapter's rules.
@@ -21,6 +21,25 @@ pub(super) struct RulesArgs {
     /// Where the series of rules come from that have no `source`: from pods' pages, or from --prometheus-url.
     #[arg(long, value_name = "SOURCE", value_enum, default_value = "scrape")]
     rules_source: Source,
+    #[command(flatten)]
+    limits: RulesLimits,
+    /// The most samples that one evaluation of a rule may touch; a million take about a second of one processor.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
+    rules_samples_limit: usize,
+    /// The most series that one evaluation of a rule may have in hand.
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
+    rules_series_limit: usize,
+}
+
+/// What a file of rules may be.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RulesLimits {
+    /// The largest file of rules; a ConfigMap holds no more than the default.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1Mi")]
+    pub(crate) rules_file_limit: usize,
+    /// The most rules of a file, in all its lists together.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    pub(crate) rules_limit: usize,
 }
 
 /// `source` of a rule.
@@ -38,6 +57,15 @@ impl From<Source> for Origin {
             Source::Scrape => Self::Scrape,
             Source::Prometheus => Self::Prometheus,
         }
+    }
+}
+
+// === impl RulesLimits ===
+
+impl RulesLimits {
+    pub(crate) fn apply(&self, rules: &mut podgauge_rules::Config) {
+        rules.file_bytes = self.rules_file_limit;
+        rules.rules = self.rules_limit;
     }
 }
 
@@ -60,8 +88,9 @@ impl RulesArgs {
             ..Default::default()
         };
         rules.promql.lookback = max_age;
-        // A second of one processor at most, for one answer.
-        rules.promql.bounds.samples = 1_000_000;
+        self.limits.apply(&mut rules);
+        rules.promql.bounds.samples = self.rules_samples_limit;
+        rules.promql.bounds.series = self.rules_series_limit;
         rules.promql.bounds.regex_bytes = rules.regex_bytes;
         let more = more.iter().map(|segment| podgauge_rules::GroupResource::of_segment(segment));
         rules.resources =

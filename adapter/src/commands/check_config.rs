@@ -12,7 +12,10 @@ use podgauge_promql::{Labels, MemorySource, Sample, Value};
 use podgauge_rules::{Ask, Config, GroupResource, Origin, Rule, RuleSet, Serves, Severity, TargetLabels};
 
 use super::page;
-use crate::{args::Source, clock};
+use crate::{
+    args::{RulesLimits, Source},
+    clock, rules_file,
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckConfigArgs {
@@ -22,6 +25,8 @@ pub(crate) struct CheckConfigArgs {
     /// Where the series of rules come from that have no `source`, as podgauge's flag says.
     #[arg(long, value_name = "SOURCE", value_enum, default_value = "scrape")]
     rules_source: Source,
+    #[command(flatten)]
+    limits: RulesLimits,
     /// A pod's page, as http://10.0.0.1:8080/metrics or a file, to show what each rule yields of it.
     #[arg(long, value_name = "URL|FILE")]
     against: Option<String>,
@@ -45,16 +50,16 @@ impl CheckConfigArgs {
 
     fn run_to(&self, out: &mut impl Write, err: &mut impl Write) -> ExitCode {
         // Whoever closed the streams has seen enough, so that a failed write is no failure.
-        let config = Config { origin: self.rules_source.into(), ..Config::default() };
+        let mut config = Config { origin: self.rules_source.into(), ..Config::default() };
+        self.limits.apply(&mut config);
         let file = self.file.display();
-        let bytes = match page::read_file(&self.file, config.file_bytes as u64) {
-            Ok(bytes) => bytes,
+        let text = match rules_file::read(&self.file, &config) {
+            Ok(text) => text,
             Err(error) => {
                 let _ = writeln!(err, "podgauge: {file}: {error}");
                 return ExitCode::from(2);
             }
         };
-        let text = String::from_utf8_lossy(&bytes);
         let (rules, problems) = match podgauge_rules::load(&text, &config) {
             Ok(loaded) => loaded,
             Err(problem) => {

@@ -52,7 +52,7 @@ pub(super) fn read(from: &str) -> Result<Saved, String> {
 }
 
 /// Reads a file of at most `limit` bytes.
-pub(super) fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {

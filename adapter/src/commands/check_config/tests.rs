@@ -51,6 +51,9 @@ externalRules[0] (line 13): waiting, 2 series -> all_waiting
     {} = 7
 "#;
 
+/// The largest file.
+const LIMIT: usize = 1 << 16;
+
 /// What is printed, and how it exits.
 fn checked(file: &str, against: &str) -> (String, String) {
     let args = CheckConfigArgs {
@@ -58,6 +61,7 @@ fn checked(file: &str, against: &str) -> (String, String) {
         against: (!against.is_empty()).then(|| against.to_owned()),
         namespace: "default".to_owned(),
         rules_source: Source::Scrape,
+        limits: RulesLimits { rules_file_limit: LIMIT, rules_limit: 10 },
         pod: "pod-0".to_owned(),
         pod_labels: Vec::new(),
     };
@@ -110,6 +114,12 @@ fn a_file_is_checked_and_tried_on_a_page() {
         checked(rules, ""),
         ("3 of rules and 1 of externalRules work; errors: 0\n".to_owned(), code(0))
     );
+    fs::write(rules, "#".repeat(LIMIT + 1)).unwrap();
+    let (said, exit) = checked(rules, "");
+    assert!(said.contains("more than the 65536 bytes of --rules-file-limit"), "{said}");
+    assert_eq!(exit, code(2));
+    fs::write(rules, format!("rules:{}", "\n- {}".repeat(11))).unwrap();
+    assert!(checked(rules, "").0.contains("--rules-limit"));
     fs::remove_file(rules).unwrap();
     fs::remove_file(page).unwrap();
     assert_eq!(checked(rules, "").1, code(2));
