@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use sandbox::{apiserver::Handle, client::Client};
 use tokio::{
+    runtime::Builder,
     task::spawn_blocking,
     time::{Instant, MissedTickBehavior, interval_at, sleep},
 };
@@ -44,12 +45,12 @@ pub(crate) async fn run(minutes: u32) {
     let calm = process::memory(podgauge.id());
 
     let end = Instant::now() + Duration::from_secs(60) * minutes;
-    let clients: Vec<Client> = (0..2).map(|_| podgauge.client(&cluster)).collect();
+    let [autoscaler, prober] = [podgauge.client(&cluster), podgauge.client(&cluster)];
     let (churned, seen, ages, probes) = tokio::join!(
         churn(Arc::clone(&cluster), farm.port, end),
         watch(&podgauge, end),
-        autoscalers(&clients[0], end),
-        probe(&clients[1], end),
+        apart(async move { autoscalers(&autoscaler, end).await }),
+        apart(async move { probe(&prober, end).await }),
     );
     let [few, many] = probes;
     println!(
@@ -109,6 +110,12 @@ async fn churn(cluster: Arc<Handle>, port: u16, end: Instant) -> f64 {
         oldest as f64 / start.elapsed().as_secs_f64()
     };
     spawn_blocking(replace).await.unwrap()
+}
+
+/// Runs a reader on a thread of its own, for the same reason: it is podgauge's answers that are timed.
+async fn apart<T: Send + 'static>(reader: impl Future<Output = T> + Send + 'static) -> T {
+    let run = || Builder::new_current_thread().enable_all().build().unwrap().block_on(reader);
+    spawn_blocking(run).await.unwrap()
 }
 
 /// Looks at podgauge once in each interval.
