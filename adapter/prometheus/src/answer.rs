@@ -9,7 +9,7 @@ use http::StatusCode;
 use podgauge_promql::{Labels, METRIC_NAME, Point};
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error as _, SeqAccess, Visitor},
+    de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor},
 };
 
 use crate::error::QueryError;
@@ -28,11 +28,12 @@ const SAID_CHARS: usize = 300;
 pub(crate) fn points(code: StatusCode, body: &[u8]) -> Result<Vec<Point>, QueryError> {
     let data: Data = read(code, body)?;
     let kind = data.result_type;
-    match (&*kind, &*data.result.0) {
+    let items = data.result.0.ok_or(QueryError::TooMany { most: ELEMENTS, of: "series" })?;
+    match (&*kind, &*items) {
         ("scalar", [Item::Number(at), Item::Text(value)]) => {
             Ok(point(Labels::empty(), &(*at, value.clone())).into_iter().collect())
         }
-        ("vector", _) => Ok(data.result.0.into_iter().filter_map(Item::point).collect()),
+        ("vector", _) => Ok(items.into_iter().filter_map(Item::point).collect()),
         _ => Err(QueryError::Refused(format!(
             "the query gives a {}, and not an instant vector or a scalar",
             shown(&kind)
@@ -42,7 +43,7 @@ pub(crate) fn points(code: StatusCode, body: &[u8]) -> Result<Vec<Point>, QueryE
 
 /// What series there are.
 pub(crate) fn names(code: StatusCode, body: &[u8]) -> Result<SeriesNames, QueryError> {
-    read::<Names>(code, body).map(|Names(names)| names)
+    read::<Names>(code, body)?.0.ok_or(QueryError::TooMany { most: NAMES, of: "names" })
 }
 
 /// The envelope that is around every answer of Prometheus.
@@ -69,7 +70,8 @@ struct Data {
     result: Items,
 }
 
-struct Items(Vec<Item>);
+/// None if there are too many.
+struct Items(Option<Vec<Item>>);
 
 /// An element of a vector, or one half of a scalar.
 #[derive(Deserialize)]
@@ -80,7 +82,8 @@ enum Item {
     Text(String),
 }
 
-struct Names(SeriesNames);
+/// None if there are too many.
+struct Names(Option<SeriesNames>);
 
 fn read<T: DeserializeOwned>(code: StatusCode, body: &[u8]) -> Result<T, QueryError> {
     if code != StatusCode::OK {
@@ -88,12 +91,18 @@ fn read<T: DeserializeOwned>(code: StatusCode, body: &[u8]) -> Result<T, QueryEr
         let kind = said.as_ref().and_then(|said| said.error_type.as_deref()).map(shown).unwrap_or_default();
         let error = said.as_ref().and_then(|said| said.error.as_deref()).map(shown).unwrap_or_default();
         // What the API says about a query it says by these codes; a proxy has no such envelope around its words.
-        let is_about_query =
-            matches!(code, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) && said.is_some();
-        return Err(if is_about_query {
-            QueryError::Refused(format!("{kind}: {error}"))
-        } else {
-            QueryError::Status { code, said: error }
+        return Err(match code {
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY if said.is_some() => {
+                QueryError::Refused(format!("{kind}: {error}"))
+            }
+            // Whoever has written a long selector must not be able to shut out all others.
+            StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::URI_TOO_LONG
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                let code = code.as_u16();
+                QueryError::Refused(format!("it answers HTTP {code}, as the query is too long"))
+            }
+            _ => QueryError::Status { code, said: error },
         });
     }
     let unreadable = |error: serde_json::Error| {
@@ -140,10 +149,11 @@ impl Item {
 
 impl<'de> Deserialize<'de> for Items {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        each(deserializer, Self(Vec::new()), |Self(items), item| {
+        let items = each(deserializer, Vec::new(), |items, item| {
             items.push(item);
             items.len() <= ELEMENTS
-        })
+        });
+        items.map(Self)
     }
 }
 
@@ -152,42 +162,42 @@ impl<'de> Deserialize<'de> for Items {
 impl<'de> Deserialize<'de> for Names {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut count = 0;
-        each(
-            deserializer,
-            Self(SeriesNames::new()),
-            move |Self(names), mut series: HashMap<String, String>| {
+        let names =
+            each(deserializer, SeriesNames::new(), move |names, mut series: HashMap<String, String>| {
                 let Some(name) = series.remove(METRIC_NAME) else { return true };
                 let labels = names.entry(name).or_default();
                 let known = labels.len();
                 labels.extend(series.into_keys());
                 count += 1 + labels.len() - known;
                 count <= NAMES
-            },
-        )
+            });
+        names.map(Self)
     }
 }
 
-/// Reads a list element by element into `into`, for as long as `take` takes more.
+/// Reads a list element by element into `into`; none if `take` takes no more before its end.
 fn each<'de, D: Deserializer<'de>, T: Deserialize<'de>, I>(
     deserializer: D,
     into: I,
     take: impl FnMut(&mut I, T) -> bool,
-) -> Result<I, D::Error> {
+) -> Result<Option<I>, D::Error> {
     struct Each<I, T, F>(I, F, std::marker::PhantomData<T>);
     impl<'de, I, T: Deserialize<'de>, F: FnMut(&mut I, T) -> bool> Visitor<'de> for Each<I, T, F> {
-        type Value = I;
+        type Value = Option<I>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a list")
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<I, A::Error> {
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Option<I>, A::Error> {
             while let Some(element) = seq.next_element()? {
                 if !(self.1)(&mut self.0, element) {
-                    return Err(A::Error::custom("there are too many series; make the query narrower"));
+                    // A list that is too long is read to its end: it has to be a Prometheus' answer all the same.
+                    while seq.next_element::<IgnoredAny>()?.is_some() {}
+                    return Ok(None);
                 }
             }
-            Ok(self.0)
+            Ok(Some(self.0))
         }
     }
     deserializer.deserialize_seq(Each(into, take, std::marker::PhantomData))

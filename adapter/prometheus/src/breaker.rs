@@ -48,7 +48,7 @@ pub(crate) struct Admission<'b> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) failures: u32,
-    /// For how long; zero while somebody tries.
+    /// For how long; zero while somebody tries or may try.
     pub(crate) left: Duration,
     pub(crate) last: String,
 }
@@ -61,15 +61,16 @@ impl Breaker {
         Self { limit: limit.max(1), pause, state: Mutex::new(state) }
     }
 
-    pub(crate) fn admit(&self, now: Instant) -> Result<Admission<'_>, Refused> {
+    /// Lets somebody through; to try it for the others only who has the time for it.
+    pub(crate) fn admit(&self, now: Instant, is_patient: bool) -> Result<Admission<'_>, Refused> {
         let mut state = self.state();
         let left = match state.gate {
             Gate::Closed => return Ok(self.admission(false)),
-            Gate::Open { until } if until <= now => {
+            Gate::Open { until } if until <= now && is_patient => {
                 state.gate = Gate::Probing;
                 return Ok(self.admission(true));
             }
-            Gate::Open { until } => until - now,
+            Gate::Open { until } => until.saturating_duration_since(now),
             Gate::Probing => Duration::ZERO,
         };
         Err(Refused { failures: state.failures, left, last: state.last.clone() })
@@ -127,7 +128,7 @@ mod tests {
     const PAUSE: Duration = Duration::from_secs(10);
 
     fn fail(breaker: &Breaker, now: Instant, chance: f64) {
-        breaker.admit(now).unwrap().failed("broken".to_owned(), now, chance);
+        breaker.admit(now, true).unwrap().failed("broken".to_owned(), now, chance);
     }
 
     #[test]
@@ -135,12 +136,12 @@ mod tests {
         let (breaker, now) = (Breaker::new(3, PAUSE), Instant::now());
         fail(&breaker, now, 0.0);
         fail(&breaker, now, 0.0);
-        breaker.admit(now).unwrap().succeeded();
+        breaker.admit(now, true).unwrap().succeeded();
         fail(&breaker, now, 0.0);
         fail(&breaker, now, 0.0);
         assert!(!breaker.is_open());
         fail(&breaker, now, 0.0);
-        let refused = breaker.admit(now).unwrap_err();
+        let refused = breaker.admit(now, true).unwrap_err();
         assert_eq!(refused, Refused { failures: 3, left: PAUSE / 2, last: "broken".to_owned() });
     }
 
@@ -149,7 +150,7 @@ mod tests {
         for (chance, left) in [(0.0, 5.0), (0.5, 10.0), (1.0, 15.0), (7.0, 15.0)] {
             let (breaker, now) = (Breaker::new(1, PAUSE), Instant::now());
             fail(&breaker, now, chance);
-            assert_eq!(breaker.admit(now).unwrap_err().left, Duration::from_secs_f64(left), "{chance}");
+            assert_eq!(breaker.admit(now, true).unwrap_err().left, Duration::from_secs_f64(left), "{chance}");
         }
     }
 
@@ -158,27 +159,28 @@ mod tests {
         let (breaker, now) = (Breaker::new(1, PAUSE), Instant::now());
         fail(&breaker, now, 0.0);
         let later = now + PAUSE;
-        let probe = breaker.admit(later).unwrap();
-        assert_eq!(breaker.admit(later).unwrap_err().left, Duration::ZERO);
+        assert_eq!(breaker.admit(later, false).unwrap_err().left, Duration::ZERO);
+        let probe = breaker.admit(later, true).unwrap();
+        assert_eq!(breaker.admit(later, true).unwrap_err().left, Duration::ZERO);
         probe.failed("still".to_owned(), later, 0.0);
-        let refused = breaker.admit(later).unwrap_err();
+        let refused = breaker.admit(later, true).unwrap_err();
         assert_eq!((refused.left, &*refused.last), (PAUSE / 2, "still"));
-        breaker.admit(later + PAUSE).unwrap().succeeded();
+        breaker.admit(later + PAUSE, true).unwrap().succeeded();
         assert!(!breaker.is_open());
-        breaker.admit(later).unwrap();
+        breaker.admit(later, true).unwrap();
     }
 
     #[test]
     fn whoever_gives_up_lets_the_next_one_try() {
         let (breaker, now) = (Breaker::new(1, PAUSE), Instant::now());
         fail(&breaker, now, 0.0);
-        drop(breaker.admit(now + PAUSE).unwrap());
+        drop(breaker.admit(now + PAUSE, true).unwrap());
         assert!(breaker.is_open());
-        breaker.admit(now + PAUSE).unwrap().succeeded();
+        breaker.admit(now + PAUSE, true).unwrap().succeeded();
         // One that was let through before it opened changes nothing by failing late.
-        let late = breaker.admit(now).unwrap();
+        let late = breaker.admit(now, true).unwrap();
         fail(&breaker, now, 0.0);
         late.failed("late".to_owned(), now + PAUSE, 1.0);
-        breaker.admit(now + PAUSE).unwrap();
+        breaker.admit(now + PAUSE, true).unwrap();
     }
 }

@@ -141,7 +141,10 @@ impl Shared {
             return busy;
         };
         let started = Instant::now();
-        let admission = match self.breaker.admit(started) {
+        let limit = deadline.saturating_duration_since(started);
+        // Whoever is in a hurry, or waited long for the turn, finds out nothing about Prometheus.
+        let is_patient = limit >= self.config.timeout / 2;
+        let admission = match self.breaker.admit(started, is_patient) {
             Ok(admission) => admission,
             Err(Refused { failures, left, last }) => {
                 let open = Err(QueryError::Open { failures, left, last });
@@ -149,22 +152,18 @@ impl Shared {
                 return open;
             }
         };
-        let limit = deadline.saturating_duration_since(started);
-        let is_patient = limit >= self.config.timeout / 2;
-        let timeout = || QueryError::Timeout { limit, is_patient };
         let result = time::timeout_at(deadline, self.exchange(question, limit, read)).await;
-        let result = result.unwrap_or_else(|_| Err(timeout()));
+        let result = result.unwrap_or(Err(QueryError::Timeout { limit }));
         let ended = Instant::now();
         match &result {
-            Err(error) if error.counts() => {
+            Err(error) if error.is_outage() && is_patient => {
                 let was_open = self.breaker.is_open();
                 admission.failed(error.to_string(), ended, chance());
                 if self.breaker.is_open() && !was_open {
                     tracing::warn!("Prometheus is left alone for a while: {error}");
                 }
             }
-            // Nothing is known of a Prometheus that had no time.
-            Err(QueryError::Timeout { .. }) => drop(admission),
+            Err(error) if error.is_outage() => drop(admission),
             Ok(_) | Err(_) => admission.succeeded(),
         }
         self.metrics.breaker_open.set(u64::from(self.breaker.is_open()));

@@ -15,9 +15,6 @@ pub enum QueryError {
     Timeout {
         /// How long it had.
         limit: Duration,
-        /// Whether that is at least half of what any query may take; else the caller was in a hurry, or waited long for
-        /// its turn.
-        is_patient: bool,
     },
     /// Too many others are under way.
     #[error("{most} queries to Prometheus are under way, and none ended in time (--prometheus-max-inflight)")]
@@ -55,6 +52,14 @@ pub enum QueryError {
         /// The limit.
         most: usize,
     },
+    /// There are more of something than may be.
+    #[error("Prometheus' answer has more than {most} {of}; make the query narrower")]
+    TooMany {
+        /// The limit.
+        most: usize,
+        /// Of what.
+        of: &'static str,
+    },
     /// Prometheus works, and this query does not.
     #[error("Prometheus refuses it: {0}")]
     Refused(String),
@@ -66,17 +71,7 @@ impl QueryError {
     /// Whether another query would fare no better now: it is Prometheus that does not work, or nobody gets to it.
     #[must_use]
     pub fn is_outage(&self) -> bool {
-        !matches!(self, Self::TooLarge { .. } | Self::Refused(_))
-    }
-
-    /// Whether the breaker should know: Prometheus was asked, had its time, and failed.
-    pub(crate) fn counts(&self) -> bool {
-        match self {
-            Self::Unreachable(_) | Self::Status { .. } | Self::Garbage(_) => true,
-            // Whoever is in a hurry must not be able to shut out all others.
-            Self::Timeout { is_patient, .. } => *is_patient,
-            Self::Busy { .. } | Self::Open { .. } | Self::TooLarge { .. } | Self::Refused(_) => false,
-        }
+        !matches!(self, Self::TooLarge { .. } | Self::TooMany { .. } | Self::Refused(_))
     }
 
     /// The class, for metrics.
@@ -88,7 +83,7 @@ impl QueryError {
             Self::Open { .. } => "breaker_open",
             Self::Status { .. } => "status",
             Self::Garbage(_) => "garbage",
-            Self::TooLarge { .. } => "too_large",
+            Self::TooLarge { .. } | Self::TooMany { .. } => "too_large",
             Self::Refused(_) => "refused",
         }
     }

@@ -161,6 +161,41 @@ async fn neither_bad_queries_nor_hurry_shut_others_out() {
     assert!(metric(&registry, r#"queries_total{kind="query",result="refused"} 10"#));
 }
 
+/// Prometheus is told how long it may take, and may say before we do that this was too short.
+#[tokio::test(start_paused = true)]
+async fn what_a_caller_in_a_hurry_is_told_opens_nothing() {
+    let late = r#"{"status":"error","errorType":"timeout","error":"query timed out"}"#;
+    let (client, _) = client(config(), always(503, late));
+    for _ in 0..10 {
+        let said = error(&client, Duration::from_millis(4_999)).await;
+        assert_eq!(said, "Prometheus answers HTTP 503: query timed out");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_in_a_hurry_does_not_try_for_the_others() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let (client, _) = client(
+        config(),
+        transport(move |_| {
+            let asked = counted.fetch_add(1, Ordering::Relaxed);
+            ready(answer(if asked < 3 { 500 } else { 200 }, ONE))
+        }),
+    );
+    for _ in 0..3 {
+        error(&client, LONG).await;
+    }
+    tokio::time::advance(Duration::from_secs(15)).await;
+    let refused = error(&client, Duration::from_millis(1)).await;
+    assert!(
+        refused.starts_with("Prometheus failed 3 times in a row, and is asked again in 1 s"),
+        "{refused}"
+    );
+    assert_eq!(count.load(Ordering::Relaxed), 3);
+    client.instant("up", LONG).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn queries_wait_for_their_turn() {
     let (client, registry) = client(config(), transport(|_| pending()));

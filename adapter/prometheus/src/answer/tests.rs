@@ -60,8 +60,9 @@ fn what_is_no_answer_says_so() {
         r#"{{"status":"success","data":{{"resultType":"vector","result":[{}0]}}}}"#,
         "0,".repeat(ELEMENTS)
     );
-    let said = points(StatusCode::OK, many.as_bytes()).unwrap_err().to_string();
-    assert!(said.contains("too many series; make the query narrower"), "{said}");
+    let many = points(StatusCode::OK, many.as_bytes()).unwrap_err();
+    assert_eq!(many.to_string(), "Prometheus' answer has more than 100000 series; make the query narrower");
+    assert!(!many.is_outage());
 }
 
 #[test]
@@ -70,6 +71,12 @@ fn errors_are_about_the_query_or_not() {
     check_points(400, bad, "refused: Prometheus refuses it: bad_data: parse error: unexpected end");
     check_points(422, bad, "refused: Prometheus refuses it: bad_data: parse error: unexpected end");
     check_points(503, bad, "status: Prometheus answers HTTP 503: parse error: unexpected end");
+    // A proxy says these, without an envelope.
+    for code in [413, 414, 431] {
+        let refused =
+            format!("refused: Prometheus refuses it: it answers HTTP {code}, as the query is too long");
+        check_points(code, "<html>", &refused);
+    }
     check_points(400, "no", "status: Prometheus answers HTTP 400");
     check_points(500, "", "status: Prometheus answers HTTP 500");
     for (code, hint) in [
