@@ -157,6 +157,12 @@ impl ScrapeError {
         )
     }
 
+    /// Rules look at more text than each of them at all of a page.
+    pub(crate) fn pored_over() -> Self {
+        let message = "metricRelabelings look at more text than each of them at the whole page; name fewer sourceLabels";
+        Self::new(FailureKind::Limit, message)
+    }
+
     /// Rules make more text of a page than a page may have.
     pub(crate) fn relabeled(limit: usize) -> Self {
         let message =

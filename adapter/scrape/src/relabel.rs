@@ -29,7 +29,7 @@ pub(crate) struct Bounds {
     pub(crate) labels: usize,
     /// Bytes of a label's name.
     pub(crate) label_name_bytes: usize,
-    /// Bytes of a label's value.
+    /// Bytes of a label's value, and of what a rule looks at of a series.
     pub(crate) label_value_bytes: usize,
     /// Bytes of all names and values of a page.
     pub(crate) page_bytes: usize,
@@ -57,6 +57,9 @@ enum Action {
     LabelDrop,
     LabelKeep,
 }
+
+/// Bytes that rules may look at besides the page's own: short pages are nobody's burden.
+const MORE_BYTES: usize = 1 << 20;
 
 /// The label that stands for a series' name.
 pub(crate) const NAME: &str = "__name__";
@@ -90,17 +93,28 @@ impl Relabeling {
         (!kept.is_empty()).then(|| Self { rules: kept, bounds: bounds.clone() })
     }
 
-    /// Does to a series what the rules say. Whether it is kept; one that has no name any more, or more than it may, is not.
-    pub(crate) fn apply(&self, labels: &mut Labels) -> bool {
+    /// Does to a series what the rules say, and adds to `looked` how many bytes of it they looked at. Whether it is kept; one
+    /// that has no name any more, or more than it may, is not.
+    pub(crate) fn apply(&self, labels: &mut Labels, looked: &mut usize) -> bool {
         let Bounds { labels: count, label_name_bytes, label_value_bytes, .. } = self.bounds;
         let is_short = |(name, value): (&String, &String)| {
             name.len() <= label_name_bytes && value.len() <= label_value_bytes
         };
-        self.rules.iter().all(|rule| rule.apply(labels, label_value_bytes))
+        // Each rule may double what there is: one may copy all labels, and the next drop those that were copied.
+        let on_the_way = count.saturating_add(1).saturating_mul(2);
+        self.rules.iter().all(|rule| {
+            rule.apply(labels, label_value_bytes, looked).unwrap_or(false) && labels.len() <= on_the_way
+        })
             && labels.contains_key(NAME)
             // The name is no label.
             && labels.len() <= count + 1
             && labels.iter().all(is_short)
+    }
+
+    /// Bytes that rules may look at where so many are on the page: each at all of it. Those that look at more, at what
+    /// others of them made or time and again at the same, take the time of other pods' pages.
+    pub(crate) fn looked_bytes(&self, on_page: usize) -> usize {
+        self.rules.len().saturating_mul(on_page).saturating_add(MORE_BYTES)
     }
 
     /// Bytes of names and values that a page may have afterwards.
@@ -135,6 +149,14 @@ impl Rule {
                 quoted(label)
             ));
         }
+        // A series' text is bounded, and what is made of it to look at shall be as well.
+        if source_labels.len() > bounds.labels {
+            return Err(format!("it looks at {} labels, more than {}", source_labels.len(), bounds.labels));
+        }
+        let separator = text("separator").unwrap_or_else(|| ";".to_owned());
+        if separator.len() > bounds.label_value_bytes {
+            return Err(format!("its separator is longer than {} bytes", bounds.label_value_bytes));
+        }
         let regex = text("regex").unwrap_or_else(|| "(.*)".to_owned());
         let regex = Re2::whole(&regex, bounds.regex_bytes)
             .map_err(|why| format!("its regex {}: {}", quoted(&regex), tame(&why)))?;
@@ -152,33 +174,34 @@ impl Rule {
             "labelkeep" => Action::LabelKeep,
             _ => return Err(format!("podgauge does not do its action {}", quoted(&action))),
         };
-        let separator = text("separator").unwrap_or_else(|| ";".to_owned());
         Ok(Self { source_labels, separator, regex, action })
     }
 
-    /// Whether the series is kept. What it makes is no longer than `limit`, or left out.
-    fn apply(&self, labels: &mut Labels, limit: usize) -> bool {
+    /// Whether the series is kept; none if there is more to look at than `limit`. What it makes is no longer than that, or
+    /// left out.
+    fn apply(&self, labels: &mut Labels, limit: usize, looked: &mut usize) -> Option<bool> {
         let is_match = |name: &str| self.regex.is_match(name);
+        let text = match self.action {
+            Action::LabelMap { .. } | Action::LabelDrop | Action::LabelKeep => {
+                *looked += labels.keys().map(String::len).sum::<usize>();
+                String::new()
+            }
+            _ => self.source(labels, limit)?,
+        };
+        *looked += text.len();
         match &self.action {
-            Action::Keep => return self.regex.is_match(&self.source(labels)),
-            Action::Drop => return !self.regex.is_match(&self.source(labels)),
+            Action::Keep => return Some(is_match(&text)),
+            Action::Drop => return Some(!is_match(&text)),
             Action::Replace { target, replacement } => {
-                let source = self.source(labels);
-                let Some(target) = self.regex.expand(&source, target, limit) else { return true };
-                if let Some(value) = self.regex.expand(&source, replacement, limit)
+                if let Some(target) = self.regex.expand(&text, target, limit)
+                    && let Some(value) = self.regex.expand(&text, replacement, limit)
                     && is_label_name(&target)
                 {
                     set(labels, target, value);
                 }
             }
-            Action::Lowercase { target } => {
-                let value = self.source(labels).to_lowercase();
-                set(labels, target.clone(), value);
-            }
-            Action::Uppercase { target } => {
-                let value = self.source(labels).to_uppercase();
-                set(labels, target.clone(), value);
-            }
+            Action::Lowercase { target } => set_short(labels, target, text.to_lowercase(), limit),
+            Action::Uppercase { target } => set_short(labels, target, text.to_uppercase(), limit),
             Action::LabelMap { replacement } => {
                 let mapped: Vec<(String, String)> = labels
                     .iter()
@@ -192,13 +215,22 @@ impl Rule {
             Action::LabelDrop => labels.retain(|name, _| !is_match(name)),
             Action::LabelKeep => labels.retain(|name, _| is_match(name)),
         }
-        true
+        Some(true)
     }
 
-    /// The values of the labels that it looks at; one that is not there counts as empty.
-    fn source(&self, labels: &Labels) -> String {
-        let value = |label: &String| labels.get(label).map_or("", String::as_str);
-        self.source_labels.iter().map(value).collect::<Vec<_>>().join(&self.separator)
+    /// The values of the labels that it looks at, if they are no longer than `limit`; one that is not there counts as empty.
+    fn source(&self, labels: &Labels, limit: usize) -> Option<String> {
+        let mut source = String::new();
+        for (index, label) in self.source_labels.iter().enumerate() {
+            if index > 0 {
+                source.push_str(&self.separator);
+            }
+            source.push_str(labels.get(label).map_or("", String::as_str));
+            if source.len() > limit {
+                return None;
+            }
+        }
+        Some(source)
     }
 }
 
@@ -213,6 +245,13 @@ fn set(labels: &mut Labels, name: String, value: String) {
         labels.remove(&name);
     } else {
         labels.insert(name, value);
+    }
+}
+
+/// The same, of a value that is no longer than `limit`: the other case of a letter may be.
+fn set_short(labels: &mut Labels, name: &str, value: String, limit: usize) {
+    if value.len() <= limit {
+        set(labels, name.to_owned(), value);
     }
 }
 

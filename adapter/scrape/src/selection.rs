@@ -31,26 +31,33 @@ impl Selection {
     /// What rules leave of a page.
     ///
     /// # Errors
-    /// They make more text of it than they may.
+    /// They look at more text of it, or make more of it, than they may.
     pub(crate) fn of(page: &Page<'_>, relabeling: &Relabeling) -> Result<(Layout, Self), ScrapeError> {
         let mut builder = LayoutBuilder::default();
         let mut samples = Vec::new();
         let mut seen: HashSet<Labels> = HashSet::new();
         let mut equal = 0;
-        let mut bytes = 0;
+        let (mut on_page, mut looked, mut bytes) = (0, 0, 0);
+        let text =
+            |labels: &Labels| labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         for (id, sample) in (0u32..).zip(&page.samples) {
-            let on_page = page.labels(sample).iter();
+            let own = page.labels(sample).iter();
             let mut labels: Labels =
-                on_page.map(|label| (label.name.to_string(), label.value.to_string())).collect();
+                own.map(|label| (label.name.to_string(), label.value.to_string())).collect();
             labels.insert(NAME.to_owned(), sample.name.to_string());
-            if !relabeling.apply(&mut labels) {
+            on_page += text(&labels);
+            let is_kept = relabeling.apply(&mut labels, &mut looked);
+            if looked > relabeling.looked_bytes(on_page) {
+                return Err(ScrapeError::pored_over());
+            }
+            if !is_kept {
                 continue;
             }
             if seen.contains(&labels) {
                 equal += 1;
                 continue;
             }
-            bytes += labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+            bytes += text(&labels);
             if bytes > relabeling.page_bytes() {
                 return Err(ScrapeError::relabeled(relabeling.page_bytes()));
             }

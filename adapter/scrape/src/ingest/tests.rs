@@ -324,20 +324,28 @@ fn a_page_of_which_little_is_left_is_read_the_cheap_way_too() {
 
 #[test]
 fn rules_cannot_blow_a_page_up() {
-    let bounds = Bounds { page_bytes: 100, ..crate::Config::default().monitor_settings().relabeling };
-    let rules = serde_json::json!([{"targetLabel": "x", "replacement": "x".repeat(60)}]);
-    let relabeling = Relabeling::read(rules.as_array().unwrap(), &bounds, &mut Vec::new());
-    let mut memory = Memory::new(Some(Arc::new(Terms::new("", None, None, relabeling))));
-    let stage = Stage::default();
-    let read = read(
-        PAGE.as_bytes(),
-        Format::Text,
-        &Limits::default(),
-        &mut memory,
-        &stage.shapes,
-        &mut Values::default(),
-        |layout| stage.layouts.intern(layout),
-    );
-    let message = read.unwrap_err().message;
-    assert_eq!(message, "metricRelabelings make more than 100 bytes of it (--scrape-body-limit)");
+    let bounds = Bounds { page_bytes: 1 << 20, ..crate::Config::default().monitor_settings().relabeling };
+    let page: String = (0..1_000).map(|n| format!("series_{n} 1\n")).collect();
+    let check = |rules: serde_json::Value, message: &str| {
+        let relabeling = Relabeling::read(rules.as_array().unwrap(), &bounds, &mut Vec::new());
+        let mut memory = Memory::new(Some(Arc::new(Terms::new("", None, None, relabeling))));
+        let stage = Stage::default();
+        let read = read(
+            page.as_bytes(),
+            Format::Text,
+            &Limits::default(),
+            &mut memory,
+            &stage.shapes,
+            &mut Values::default(),
+            |layout| stage.layouts.intern(layout),
+        );
+        assert_eq!(read.unwrap_err().message, message);
+    };
+    let long = serde_json::json!({"targetLabel": "x", "replacement": "x".repeat(4_000)});
+    let look = serde_json::json!({"action": "drop", "sourceLabels": ["x"], "regex": "x+"});
+    let message = "metricRelabelings make more than 1 MiB of it (--scrape-body-limit)";
+    check(serde_json::json!([long]), message);
+    let message =
+        "metricRelabelings look at more text than each of them at the whole page; name fewer sourceLabels";
+    check(serde_json::json!([long, look]), message);
 }

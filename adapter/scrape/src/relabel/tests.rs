@@ -17,7 +17,7 @@ fn relabel(rules: &Value, labels: &[(&str, &str)]) -> (Option<String>, Vec<Strin
     let relabeling = Relabeling::read(rules.as_array().unwrap(), &BOUNDS, &mut problems);
     let mut labels: Labels =
         labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let is_kept = relabeling.is_none_or(|relabeling| relabeling.apply(&mut labels));
+    let is_kept = relabeling.is_none_or(|relabeling| relabeling.apply(&mut labels, &mut 0));
     let shown = is_kept.then(|| {
         let name = labels.remove(NAME).unwrap();
         let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -122,6 +122,31 @@ fn what_cannot_be_kept_is_left_out_and_named() {
     let many = vec![json!({"action": "labeldrop", "regex": "nothing"}); 6];
     let (_, problems) = relabel(&many.into(), &SERIES);
     assert_eq!(problems, ["it has 6 metricRelabelings, more than 5; those beyond are left out"]);
+}
+
+/// In between as well: each rule may double what the one before it made.
+#[test]
+fn what_rules_make_on_the_way_is_bounded() {
+    let double =
+        |prefix: &str| json!({"action": "labelmap", "regex": "(.*)", "replacement": format!("{prefix}$1")});
+    let keep = json!({"action": "labelkeep", "regex": "__name__|code"});
+    assert_eq!(relabel(&json!([double("a"), keep]), &SERIES).0.unwrap(), "http_requests_total{code=200}");
+    assert_eq!(relabel(&json!([double("a"), double("b"), keep]), &SERIES).0, None);
+
+    // Of a series that takes more to look at than a label's value may have, nothing is kept.
+    let long =
+        |action: &str| json!([{"action": action, "sourceLabels": [NAME, NAME], "targetLabel": "x"}, keep]);
+    for action in ["replace", "lowercase", "uppercase", "keep", "drop"] {
+        assert_eq!(relabel(&long(action), &SERIES).0, None, "{action}");
+    }
+    // Of 32 bytes, which are 48 in the other case.
+    let odd = [(NAME, "m"), ("x", "ȺȺȺȺȺȺȺȺȺȺȺȺȺȺȺȺ")];
+    let lower = json!([{"action": "lowercase", "sourceLabels": ["x"], "targetLabel": "y"}]);
+    assert_eq!(relabel(&lower, &odd).0.unwrap(), "m{x=ȺȺȺȺȺȺȺȺȺȺȺȺȺȺȺȺ}");
+    let (_, problems) = relabel(&json!([{"action": "drop", "sourceLabels": vec!["code"; 5]}]), &SERIES);
+    assert_eq!(problems, ["metricRelabelings[0] is left out: it looks at 5 labels, more than 4"]);
+    let (_, problems) = relabel(&json!([{"action": "drop", "separator": ";".repeat(33)}]), &SERIES);
+    assert_eq!(problems, ["metricRelabelings[0] is left out: its separator is longer than 32 bytes"]);
 }
 
 #[test]
