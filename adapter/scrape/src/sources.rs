@@ -99,6 +99,9 @@ struct State {
     service_monitors: Monitors,
 }
 
+/// The most that is heard of what asks for one pod: each Service in front of it may be asked for by each monitor.
+const ASKS: usize = 1_000;
+
 /// An object's namespace and name.
 type Key = PodKey;
 
@@ -151,16 +154,20 @@ impl Sources {
 
     /// What asks for a pod, the most specific first.
     pub(crate) fn asks(&self, key: &PodKey, pod: &Facts) -> Vec<Result<Ask, WhyNot>> {
-        let mut asks = Vec::new();
         let state = self.shared.state();
-        state.ask_pod_monitors(key, pod, &mut asks);
-        state.ask_service_monitors(key, pod, &mut asks);
-        if self.pods {
-            asks.extend(Ask::annotated(Whose::Pod, &pod.annotations, &pod.tcp_ports));
-        }
+        let monitors = state.asks_of_pod_monitors(key, pod).chain(state.asks_of_service_monitors(key, pod));
+        let annotated = || Ask::annotated(Whose::Pod, &pod.annotations, &pod.tcp_ports);
+        let own = self.pods.then(annotated).flatten();
         // A pod's own "false" is more specific than its Service's "true".
-        if self.services && pod.annotations.scrape.as_deref() != Some("false") {
-            state.ask_services(key, &mut asks);
+        let are_heard = self.services && pod.annotations.scrape.as_deref() != Some("false");
+        let services = are_heard.then(|| state.asks_of_services(key)).into_iter().flatten();
+        let mut all = monitors.chain(own).chain(services);
+        let mut asks: Vec<_> = all.by_ref().take(ASKS).collect();
+        if all.next().is_some() {
+            let what = format!(
+                "more than {ASKS} endpoints of monitors and Services ask for it; those beyond are passed over"
+            );
+            asks.push(Err(WhyNot::BadMonitor(what.into())));
         }
         asks
     }

@@ -68,26 +68,27 @@ impl TargetRules {
             for port in ask.ports {
                 // The same page in another scheme is the same page.
                 let is_same = |(known, _): &Place| known.port == port && known.path == ask.path;
-                if !places.iter().any(is_same) {
-                    let terms = ask.terms.as_ref().map_or(0, |terms| terms.id());
-                    let endpoint =
-                        Endpoint { scheme: ask.scheme, address, port, path: ask.path.clone(), terms };
-                    places.push((endpoint, ask.terms.clone()));
+                if places.iter().any(is_same) {
+                    continue;
                 }
+                if places.len() == self.targets_per_pod {
+                    return Err(self.too_many());
+                }
+                let terms = ask.terms.as_ref().map_or(0, |terms| terms.id());
+                let endpoint = Endpoint { scheme: ask.scheme, address, port, path: ask.path.clone(), terms };
+                places.push((endpoint, ask.terms.clone()));
             }
         }
-        match places.len() {
-            0 => Err(unusable.unwrap_or(WhyNot::NoPort)),
-            count if count > self.targets_per_pod => Err(WhyNot::BadAnnotation(
-                format!(
-                    "there are {count} ports to scrape, more than {} ({}); set the annotation prometheus.io/port to the one to scrape",
-                    self.targets_per_pod,
-                    flag::TARGETS_PER_POD
-                )
-                .into(),
-            )),
-            _ => Ok(places),
-        }
+        if places.is_empty() { Err(unusable.unwrap_or(WhyNot::NoPort)) } else { Ok(places) }
+    }
+
+    fn too_many(&self) -> WhyNot {
+        let what = format!(
+            "there are more than {} ports to scrape ({}); set the annotation prometheus.io/port to the one to scrape",
+            self.targets_per_pod,
+            flag::TARGETS_PER_POD
+        );
+        WhyNot::BadAnnotation(what.into())
     }
 
     /// The address of a pod that runs.

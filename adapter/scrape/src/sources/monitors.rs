@@ -16,7 +16,7 @@ use super::{
     sink::Kept,
     slice::Slice,
 };
-use crate::{ask::Ask, pod::Facts};
+use crate::{ask::Ask, pod::Facts, text::quoted};
 
 /// Monitors of one kind.
 #[derive(Debug, Default)]
@@ -157,31 +157,32 @@ impl Kept for ServiceMonitor {
 
 impl State {
     /// What PodMonitors ask for.
-    pub(super) fn ask_pod_monitors(&self, key: &PodKey, pod: &Facts, asks: &mut Vec<Result<Ask, WhyNot>>) {
+    pub(super) fn asks_of_pod_monitors<'a>(
+        &'a self,
+        key: &'a PodKey,
+        pod: &'a Facts,
+    ) -> impl Iterator<Item = Result<Ask, WhyNot>> + 'a {
         let monitors = self.pod_monitors.heard_in(&key.namespace, &self.settings);
-        for (monitor, found) in selecting(monitors, key, &pod.labels, &self.settings) {
-            asks.extend(
-                found.endpoints.iter().map(|endpoint| ask("PodMonitor", monitor, endpoint, pod, None)),
-            );
-        }
+        let monitors = selecting(monitors, key, &pod.labels, &self.settings);
+        monitors.flat_map(move |(monitor, found)| {
+            found.endpoints.iter().map(move |endpoint| ask("PodMonitor", monitor, endpoint, pod, None))
+        })
     }
 
     /// What ServiceMonitors ask for of the pods behind Services.
-    pub(super) fn ask_service_monitors(
-        &self,
-        key: &PodKey,
-        pod: &Facts,
-        asks: &mut Vec<Result<Ask, WhyNot>>,
-    ) {
-        for (service, found, slice) in self.in_front_of(key) {
+    pub(super) fn asks_of_service_monitors<'a>(
+        &'a self,
+        key: &'a PodKey,
+        pod: &'a Facts,
+    ) -> impl Iterator<Item = Result<Ask, WhyNot>> + 'a {
+        self.in_front_of(key).flat_map(move |(service, found, slice)| {
             let monitors = self.service_monitors.heard_in(&service.namespace, &self.settings);
-            for (monitor, found) in selecting(monitors, service, &found.labels, &self.settings) {
+            let monitors = selecting(monitors, service, &found.labels, &self.settings);
+            monitors.flat_map(move |(monitor, found)| {
                 let endpoints = found.endpoints.iter();
-                asks.extend(
-                    endpoints.map(|endpoint| ask("ServiceMonitor", monitor, endpoint, pod, Some(slice))),
-                );
-            }
-        }
+                endpoints.map(move |endpoint| ask("ServiceMonitor", monitor, endpoint, pod, Some(slice)))
+            })
+        })
     }
 }
 
@@ -213,7 +214,7 @@ fn ask(
         (Port::Number(number), _) => vec![*number],
     };
     if let (true, Port::Named(name) | Port::OfPod(name)) = (ports.is_empty(), &endpoint.port) {
-        return Err(refuse(&format!("there is no TCP port {name:?}")));
+        return Err(refuse(&format!("there is no TCP port {}", quoted(name))));
     }
     Ok(Ask { scheme: endpoint.scheme, path: endpoint.path.clone(), ports, terms: endpoint.terms.clone() })
 }

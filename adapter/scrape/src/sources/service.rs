@@ -64,10 +64,10 @@ impl Kept for Service {
 
 impl State {
     /// What the annotations of Services ask for.
-    pub(super) fn ask_services(&self, pod: &PodKey, asks: &mut Vec<Result<Ask, WhyNot>>) {
-        asks.extend(self.in_front_of(pod).filter_map(|(key, service, slice)| {
+    pub(super) fn asks_of_services(&self, pod: &PodKey) -> impl Iterator<Item = Result<Ask, WhyNot>> {
+        self.in_front_of(pod).filter_map(|(key, service, slice)| {
             Ask::annotated(Whose::Service(&key.name), &service.annotations, &slice.tcp_ports())
-        }));
+        })
     }
 
     /// The Services in front of a pod, in the order of their names, each with the slice that names the pod.

@@ -1,6 +1,9 @@
 //! An EndpointSlice, reduced to the pods that it names and the ports that a Service leads to there.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use podgauge_store::PodKey;
@@ -19,7 +22,7 @@ pub(super) struct Slice {
     service: Arc<str>,
     /// The TCP ports of the pods that the Service leads to.
     tcp_ports: Vec<ServicePort>,
-    /// The pods, of the same namespace: ready or not, as pods with annotations of their own.
+    /// The pods, of the same namespace, each once: ready or not, as pods with annotations of their own.
     pods: Vec<Arc<str>>,
 }
 
@@ -80,13 +83,8 @@ impl Slice {
 
     /// The TCP ports that the Service leads to, each once.
     pub(super) fn tcp_ports(&self) -> Vec<u16> {
-        let mut numbers = Vec::new();
-        for port in &self.tcp_ports {
-            if !numbers.contains(&port.number) {
-                numbers.push(port.number);
-            }
-        }
-        numbers
+        let mut seen = HashSet::new();
+        self.tcp_ports.iter().map(|port| port.number).filter(|number| seen.insert(*number)).collect()
     }
 
     /// The one that the Service calls so.
@@ -128,6 +126,8 @@ impl Wanted for Slice {
                 pods.extend(reference.name.read("endpoints.targetRef.name")?.map(Arc::from));
             }
         }
+        pods.sort_unstable();
+        pods.dedup();
         let service = labels(metadata.labels)?.get(SERVICE_NAME).unwrap_or_default().into();
         Ok(Self { service, tcp_ports, pods })
     }

@@ -269,6 +269,11 @@ fn endpoints_of_monitors_are_kept_or_refused() {
     refused(json!({"interval": "soon"}), "its interval is \"soon\"");
     refused(json!({"scheme": "ftp"}), "its scheme is \"ftp\"");
     refused(json!({"targetPort": 70_000}), "its targetPort is no port");
+    // A pod's owner is told no megabytes.
+    let [(pods, _), (services, _)] = monitored(&json!({"port": "x".repeat(1 << 20)}));
+    for said in pods.iter().chain(&services) {
+        assert!(said.contains("there is no TCP port \"xxx") && said.len() < 300, "{} bytes", said.len());
+    }
 
     let noted = |endpoint: Value, problem: &str| {
         let [(pods, first), _] = monitored(&endpoint);
@@ -344,6 +349,29 @@ fn monitors_come_before_annotations_and_have_terms() {
     let first = terms(drop("a")).unwrap().0;
     assert_ne!(terms(drop("b")).unwrap().0, first);
     assert_eq!(terms(drop("a")).unwrap().0, first);
+}
+
+#[test]
+fn as_many_as_like_may_ask_for_a_pod_and_few_are_heard() {
+    let sources = sources(&Source::ALL);
+    let mut slices = slice("web-1", "web", &json!({"name": "http", "port": 80}), &web_0());
+    // One that names a pod time and again names it once.
+    slices["endpoints"] = vec![slices["endpoints"][0].clone(); 1_000].into();
+    put::<Slice>(&sources, slices);
+    put::<Service>(&sources, service("web", &json!({"prometheus.io/scrape": "true"})));
+    assert_eq!(asked(&sources, &pod(&json!({}))), ["Http [80]/metrics"]);
+    for n in 0..300 {
+        let spec = json!({"selector": {}, "endpoints": [{}, {}, {}, {}]});
+        let mut monitor = monitor("shop", &spec);
+        monitor["metadata"]["name"] = format!("web-{n}").into();
+        put::<ServiceMonitor>(&sources, monitor);
+    }
+    let asked = asked(&sources, &pod(&json!({})));
+    assert_eq!(asked.len(), 1_001);
+    assert_eq!(
+        asked.last().unwrap(),
+        "more than 1000 endpoints of monitors and Services ask for it; those beyond are passed over"
+    );
 }
 
 #[test]
