@@ -73,13 +73,15 @@ pub(super) fn table(rows: &[Row]) -> String {
     let value = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
     let lines = rows.iter().map(|row| {
         let object = if row.object.is_empty() { "-" } else { &row.object };
+        // Whoever names a metric, or answers, shall not write to the terminal.
+        let tame = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         [
-            row.autoscaler.clone(),
-            row.metric.clone(),
-            object.to_owned(),
+            tame(&row.autoscaler),
+            tame(&row.metric),
+            tame(object),
             value(row.ours),
             value(row.theirs),
-            row.verdict.text(),
+            tame(&row.verdict.text()),
         ]
     });
     let lines: Vec<_> = std::iter::once(head).chain(lines).collect();
@@ -138,14 +140,16 @@ mod tests {
             theirs,
             verdict: Verdict::of(ours, theirs, 10.0),
         };
-        let failed = Row { verdict: Verdict::Failed("HTTP 403: no".to_owned()), ..row("", None, None) };
+        let failed = Verdict::Failed("HTTP 403:\u{1b}no".to_owned());
+        let failed =
+            Row { verdict: failed, metric: "Pods hits\nper_second".to_owned(), ..row("", None, None) };
         let rows = [row("web-0", Some(1.5), Some(3.0)), row("web-longer", Some(2.0), None), failed];
         assert_eq!(
             table(&rows),
             "AUTOSCALER  METRIC                OBJECT      PODGAUGE  OTHER  VERDICT
 shop/web    Pods hits_per_second  web-0       1.5       3      50 % apart
 shop/web    Pods hits_per_second  web-longer  2         -      the other lacks it
-shop/web    Pods hits_per_second  -           -         -      HTTP 403: no
+shop/web    Pods hits per_second  -           -         -      HTTP 403: no
 0 same, 2 different, 1 not compared
 "
         );
