@@ -6,9 +6,9 @@
 //! all the same from a pod that compresses regardless, within the same limit and deadline.
 //!
 //! HTTP is spoken here directly: a request that is the same each time, an answer whose page is read into the memory in
-//! which it is compared with the last one. Between two scrapes a target holds its socket and its request and nothing else,
-//! and once its buffers are warm a scrape allocates nothing. A general client cost as much again as the socket itself, and
-//! held tens of kilobytes for each connection (docs/decisions/0011).
+//! which it is compared with the last one. Between two scrapes a target holds its socket and the start of its request and
+//! nothing else, and once its buffers are warm a scrape allocates nothing. A general client cost as much again as the
+//! socket itself, and held tens of kilobytes for each connection (docs/decisions/0011).
 
 mod chunks;
 mod connection;
@@ -52,7 +52,7 @@ pub(crate) struct Fetcher {
     pub(crate) timeout: Duration,
     body_limit: usize,
     header_limit: usize,
-    /// Of every request, but for the host; each line ended.
+    /// Of every request, but for the host; each line ended, and an empty one.
     headers: Arc<str>,
     tls: Arc<ClientConfig>,
     pub(crate) budget: Budget,
@@ -83,7 +83,7 @@ impl Fetcher {
     pub(crate) fn new(config: &Config, clock: Clock) -> Result<Self, ConfigError> {
         let headers = format!(
             "Accept: {OFFER}\r\nAccept-Encoding: identity\r\nUser-Agent: podgauge/{}\r\n\
-             X-Prometheus-Scrape-Timeout-Seconds: {}\r\n",
+             X-Prometheus-Scrape-Timeout-Seconds: {}\r\n\r\n",
             env!("CARGO_PKG_VERSION"),
             config.timeout.as_secs_f64()
         );

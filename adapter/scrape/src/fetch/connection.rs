@@ -1,8 +1,8 @@
-//! A connection to a pod: between two scrapes, a socket and the request.
+//! A connection to a pod: between two scrapes, a socket and what the request begins with.
 
-use std::{fmt::Write as _, io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc};
 
-use bytes::BufMut;
+use bytes::{Buf, BufMut};
 use podgauge_store::Endpoint;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -16,8 +16,9 @@ use crate::failure::ScrapeError;
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: Stream,
-    /// The same each time.
-    request: Box<[u8]>,
+    /// What the request begins with, up to the headers that all targets have in common.
+    start: Box<[u8]>,
+    headers: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -29,25 +30,24 @@ pub(super) enum Stream {
 // === impl Connection ===
 
 impl Connection {
-    /// For requests with these `headers`, each line of them ended.
-    pub(super) fn new(stream: Stream, endpoint: &Endpoint, headers: &str) -> Result<Self, ScrapeError> {
+    /// For requests that end with these `headers` and an empty line, each line of them ended.
+    pub(super) fn new(stream: Stream, endpoint: &Endpoint, headers: &Arc<str>) -> Result<Self, ScrapeError> {
         // The target rules have checked the path; a blank or line feed in it would be another request.
         if !endpoint.path.starts_with('/') || !endpoint.path.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(ScrapeError::path());
         }
         let authority = SocketAddr::new(endpoint.address.to_canonical(), endpoint.port);
-        let mut request = String::with_capacity(64 + endpoint.path.len() + headers.len());
-        // Writing to a String cannot fail.
-        let _ = write!(request, "GET {} HTTP/1.1\r\nHost: {authority}\r\n{headers}\r\n", endpoint.path);
-        Ok(Self { stream, request: request.into_bytes().into() })
+        let start = format!("GET {} HTTP/1.1\r\nHost: {authority}\r\n", endpoint.path);
+        Ok(Self { stream, start: start.into_bytes().into(), headers: Arc::clone(headers) })
     }
 
     /// Sends the request.
     pub(super) async fn ask(&mut self) -> io::Result<()> {
+        let mut request = Buf::chain(&*self.start, self.headers.as_bytes());
         match &mut self.stream {
-            Stream::Plain(stream) => stream.write_all(&self.request).await,
+            Stream::Plain(stream) => stream.write_all_buf(&mut request).await,
             Stream::Tls(stream) => {
-                stream.write_all(&self.request).await?;
+                stream.write_all_buf(&mut request).await?;
                 stream.flush().await
             }
         }
