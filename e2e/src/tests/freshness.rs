@@ -15,6 +15,8 @@ const PERIOD: Duration = Duration::from_secs(15);
 const STRIDE: Duration = Duration::from_millis(6_250);
 /// What one more replica is wanted for.
 const EACH: u32 = 10;
+/// After so long the autoscaler's rhythm is known, and scrapes come right before its reads.
+const LEARNING: Duration = Duration::from_secs(75);
 /// Reads of one kind.
 const READS: u32 = 200;
 
@@ -37,6 +39,7 @@ async fn changes(cluster: &Cluster, gauge: &str) -> Outcome {
     cluster.order(&shop, EACH).await?;
     cluster.autoscaler_is_active("follower", PATIENCE).await?;
 
+    tokio::time::sleep(LEARNING).await;
     let mut took = Vec::new();
     for change in 1..=CHANGES {
         let into_the_period = (STRIDE * change).as_millis() % PERIOD.as_millis();
@@ -44,7 +47,9 @@ async fn changes(cluster: &Cluster, gauge: &str) -> Outcome {
         let changed = Instant::now();
         cluster.order(&shop, EACH).await?;
         cluster.replicas("follower", PATIENCE, |now| now == u64::from(change) + 1).await?;
-        took.push(changed.elapsed());
+        let delay = changed.elapsed();
+        println!("change {change}: {delay:.2?}");
+        took.push(delay);
     }
     report("a change until the autoscaler scales", took);
     Ok(())
