@@ -46,7 +46,10 @@ pub struct Client(Arc<Shared>);
 struct Shared {
     config: Config,
     transport: Transport,
+    /// For those who are under way.
     room: Semaphore,
+    /// For them and those who wait.
+    queue: Semaphore,
     breaker: Breaker,
     cache: Mutex<Cache>,
     metrics: Metrics,
@@ -60,6 +63,11 @@ struct Question<'a> {
     form: &'a [(&'static str, &'a str)],
 }
 
+/// How many wait for each that is under way. Whoever waits has one of the requests that may be under way at all, so that
+/// without an end to it a slow Prometheus would take them from all other metrics.
+const WAITING: usize = 8;
+const MOST_IN_FLIGHT: usize = Semaphore::MAX_PERMITS / (1 + WAITING);
+
 // === impl Client ===
 
 impl Client {
@@ -67,7 +75,8 @@ impl Client {
     #[must_use]
     pub fn new(config: Config, transport: Transport, registry: &mut Registry) -> Self {
         Self(Arc::new(Shared {
-            room: Semaphore::new(config.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
+            room: Semaphore::new(config.in_flight.clamp(1, MOST_IN_FLIGHT)),
+            queue: Semaphore::new(config.in_flight.clamp(1, MOST_IN_FLIGHT) * (1 + WAITING)),
             breaker: Breaker::new(config.failures, config.pause),
             cache: Mutex::new(Cache::new(config.cache_ttl, config.cache_bytes)),
             metrics: Metrics::register(registry),
@@ -131,6 +140,12 @@ impl Shared {
         left: Duration,
         read: fn(StatusCode, &[u8]) -> Result<T, QueryError>,
     ) -> Result<(T, usize), QueryError> {
+        let Ok(_place) = self.queue.try_acquire() else {
+            let most = self.config.in_flight;
+            let crowded = Err(QueryError::Crowded { most, waiting: most.saturating_mul(WAITING) });
+            self.metrics.ended(question.kind, &crowded, None);
+            return crowded;
+        };
         let limit = left.min(self.config.timeout);
         let deadline = Instant::now() + limit;
         let turn = time::timeout_at(deadline, self.room.acquire()).await;

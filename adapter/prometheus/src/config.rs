@@ -11,7 +11,7 @@ pub struct Config {
     pub timeout: Duration,
     /// The largest answer, in bytes.
     pub body_bytes: usize,
-    /// Queries under way at one time.
+    /// Queries under way at one time; eight times as many wait for their turn, and more are refused.
     pub in_flight: usize,
     /// How long an answer is good for whoever asks the same again; zero for not at all.
     pub cache_ttl: Duration,

@@ -22,6 +22,16 @@ pub enum QueryError {
         /// How many.
         most: usize,
     },
+    /// Too many others wait already.
+    #[error(
+        "{most} queries to Prometheus are under way, and {waiting} wait for their turn (--prometheus-max-inflight)"
+    )]
+    Crowded {
+        /// How many are under way.
+        most: usize,
+        /// How many wait.
+        waiting: usize,
+    },
     /// It failed too often, and is left alone for a while.
     #[error(
         "Prometheus failed {failures} times in a row, and is asked again in {} s; the last time: {last}",
@@ -79,7 +89,7 @@ impl QueryError {
         match self {
             Self::Unreachable(_) => "unreachable",
             Self::Timeout { .. } => "timeout",
-            Self::Busy { .. } => "busy",
+            Self::Busy { .. } | Self::Crowded { .. } => "busy",
             Self::Open { .. } => "breaker_open",
             Self::Status { .. } => "status",
             Self::Garbage(_) => "garbage",

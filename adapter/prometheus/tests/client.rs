@@ -16,6 +16,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use podgauge_prometheus::{Client, Config, Payload, Transport, Verb};
 use prometheus_client::{encoding::text::encode, registry::Registry};
+use tokio::time::Instant;
 
 const ONE: &str =
     r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[5,"1"]}]}}"#;
@@ -214,6 +215,30 @@ async fn queries_wait_for_their_turn() {
     for other in others {
         other.await.unwrap().unwrap_err();
     }
+}
+
+/// Whoever waits here has one of the requests that may be under way at all, also for other metrics.
+#[tokio::test(start_paused = true)]
+async fn no_more_wait_than_may() {
+    let (client, registry) = client(config(), transport(|_| pending()));
+    let others: Vec<_> = (0..18)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.instant("slow", LONG).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let before = Instant::now();
+    assert_eq!(
+        error(&client, LONG).await,
+        "2 queries to Prometheus are under way, and 16 wait for their turn (--prometheus-max-inflight)"
+    );
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    assert!(metric(&registry, r#"queries_total{kind="query",result="busy"} 1"#));
+    for other in others {
+        other.await.unwrap().unwrap_err();
+    }
+    assert!(!error(&client, LONG).await.contains("wait for their turn"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -60,7 +60,7 @@ pub(super) struct PrometheusArgs {
     /// The largest answer of Prometheus.
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "32Mi")]
     prometheus_body_limit: usize,
-    /// Questions to Prometheus under way at one time; more wait for their turn.
+    /// Questions to Prometheus under way at one time; eight times as many wait for their turn, and more are refused.
     #[arg(long, value_name = "COUNT", default_value = "8", value_parser = at_least_one())]
     prometheus_max_inflight: usize,
     /// How long an answer of Prometheus is good for whoever asks the same again; 0 for not at all [default:
