@@ -113,7 +113,10 @@ fn files_that_are_none_are_refused_whole() {
     check(&"#".repeat((1 << 20) + 1), "at most 1048576");
     check(&format!("rules: [{}]", "{},".repeat(6)), "seriesQuery is missing");
     assert!(
-        reading(&format!("rules: [{}]", "{},".repeat(6))).1.iter().any(|p| p.contains("more than the 5 rules"))
+        reading(&format!("rules: [{}]", "{},".repeat(6)))
+            .1
+            .iter()
+            .any(|p| p.contains("more than the 5 rules"))
     );
     check("resourceRules: {cpu: {}}", "keep metrics-server");
 }
