@@ -34,7 +34,8 @@ pub struct Config {
     pub page: Limits,
     /// What may ask for pods to be scraped. Default: all of [`Source::ALL`].
     pub sources: Vec<Source>,
-    /// PodMonitors, and ServiceMonitors, that are heard; those beyond are passed over. Default: 1,000.
+    /// PodMonitors, and ServiceMonitors, that are heard, a quarter of them in one namespace unless it is of
+    /// [`monitor_namespaces`](Self::monitor_namespaces); those beyond are passed over. Default: 1,000.
     pub monitors: usize,
     /// Namespaces whose monitors may select in others, `*` for all. Others are heard in their own alone. Default: none.
     pub monitor_namespaces: Vec<String>,
@@ -42,6 +43,9 @@ pub struct Config {
     pub relabelings: usize,
     /// Bytes of memory of one regular expression of a monitor. Default: 256 KiB.
     pub relabeling_regex_bytes: usize,
+    /// Bytes of memory of all regular expressions of PodMonitors, and of ServiceMonitors; a quarter for those of one
+    /// namespace, unless it is of [`monitor_namespaces`](Self::monitor_namespaces). Default: 32 MiB.
+    pub relabeling_regexes_bytes: usize,
     /// The longest interval that a monitor may ask for: what is older is not served. At least the interval. Default: 30 s.
     pub longest_interval: Duration,
     /// Targets of one pod: one for each port that is asked for; without a port annotation that is each declared TCP port. A
@@ -196,12 +200,13 @@ impl Config {
             timeout: self.timeout,
             relabeling: Bounds {
                 rules: self.relabelings,
-                regex_bytes: self.relabeling_regex_bytes,
                 labels: self.page.labels,
                 label_name_bytes: self.page.label_name_bytes,
                 label_value_bytes: self.page.label_value_bytes,
                 page_bytes: self.body_limit,
             },
+            regex_bytes: self.relabeling_regex_bytes,
+            regexes_bytes: self.relabeling_regexes_bytes,
         }
     }
 }
@@ -222,6 +227,7 @@ impl Default for Config {
             monitor_namespaces: Vec::new(),
             relabelings: 32,
             relabeling_regex_bytes: 256 << 10,
+            relabeling_regexes_bytes: 32 << 20,
             longest_interval: Duration::from_secs(30),
             targets_per_pod: 16,
             scrapes_for_readers: 1,

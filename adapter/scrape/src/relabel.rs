@@ -4,11 +4,14 @@
 //! they run when a page has a new shape and not when it has new numbers. Labels that Prometheus adds to what it scrapes
 //! (`namespace`, `pod`, ...) are not on a page, and a rule that looks at one is refused: it would not do what it says.
 
+mod room;
+
 use std::collections::BTreeMap;
 
 use podgauge_promql::Re2;
 use serde_json::Value;
 
+pub(crate) use self::room::RegexRoom;
 use crate::text::{quoted, tame};
 
 /// Rules, in their order.
@@ -23,8 +26,6 @@ pub(crate) struct Relabeling {
 pub(crate) struct Bounds {
     /// Rules of one endpoint.
     pub(crate) rules: usize,
-    /// Bytes of memory of one regular expression.
-    pub(crate) regex_bytes: usize,
     /// Labels of a series.
     pub(crate) labels: usize,
     /// Bytes of a label's name.
@@ -75,7 +76,12 @@ const FIELDS: [&str; 7] =
 
 impl Relabeling {
     /// Reads `metricRelabelings`. A rule that cannot be kept is left out, and named in `problems`.
-    pub(crate) fn read(rules: &[Value], bounds: &Bounds, problems: &mut Vec<String>) -> Option<Self> {
+    pub(crate) fn read(
+        rules: &[Value],
+        bounds: &Bounds,
+        room: &mut RegexRoom,
+        problems: &mut Vec<String>,
+    ) -> Option<Self> {
         if rules.len() > bounds.rules {
             problems.push(format!(
                 "it has {} metricRelabelings, more than {}; those beyond are left out",
@@ -85,7 +91,7 @@ impl Relabeling {
         }
         let mut kept = Vec::new();
         for (index, rule) in rules.iter().take(bounds.rules).enumerate() {
-            match Rule::read(rule, bounds) {
+            match Rule::read(rule, bounds, room) {
                 Ok(rule) => kept.push(rule),
                 Err(why) => problems.push(format!("metricRelabelings[{index}] is left out: {why}")),
             }
@@ -126,7 +132,7 @@ impl Relabeling {
 // === impl Rule ===
 
 impl Rule {
-    fn read(rule: &Value, bounds: &Bounds) -> Result<Self, String> {
+    fn read(rule: &Value, bounds: &Bounds, room: &mut RegexRoom) -> Result<Self, String> {
         let text = |field: &str| rule[field].as_str().map(ToOwned::to_owned);
         if let Some(field) = rule
             .as_object()
@@ -158,8 +164,8 @@ impl Rule {
             return Err(format!("its separator is longer than {} bytes", bounds.label_value_bytes));
         }
         let regex = text("regex").unwrap_or_else(|| "(.*)".to_owned());
-        let regex = Re2::whole(&regex, bounds.regex_bytes)
-            .map_err(|why| format!("its regex {}: {}", quoted(&regex), tame(&why)))?;
+        let regex =
+            room.read(&regex).map_err(|why| format!("its regex {}: {}", quoted(&regex), tame(&why)))?;
         let replacement = text("replacement").unwrap_or_else(|| "$1".to_owned());
         let target = || text("targetLabel").filter(|label| !label.is_empty()).ok_or("it has no targetLabel");
         let action = text("action").unwrap_or_else(|| "replace".to_owned());

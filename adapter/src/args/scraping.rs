@@ -61,7 +61,8 @@ pub(super) struct ScrapingArgs {
     /// of other namespaces are heard in their own alone.
     #[arg(long, value_name = "NAMESPACES", value_delimiter = ',')]
     monitor_namespaces: Vec<String>,
-    /// The most PodMonitors, and the most ServiceMonitors; those beyond are passed over.
+    /// The most PodMonitors, and the most ServiceMonitors, a quarter of them in one namespace unless it is of
+    /// --monitor-namespaces; those beyond are passed over.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     monitor_limit: usize,
     /// The most metricRelabelings of an endpoint of a monitor; those beyond are left out.
@@ -70,6 +71,10 @@ pub(super) struct ScrapingArgs {
     /// The memory for one regular expression of a monitor; a rule that needs more is left out.
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "256Ki")]
     monitor_regex_limit: usize,
+    /// The memory for all regular expressions of PodMonitors, and of ServiceMonitors, a quarter of it for those of one
+    /// namespace unless it is of --monitor-namespaces; rules that need more are left out until their monitor changes.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "32Mi")]
+    monitor_regexes_limit: usize,
     /// The most targets of a pod: one for each port that is asked for, or without prometheus.io/port for each TCP port that
     /// it declares.
     #[arg(long, value_name = "COUNT", default_value_t = 16)]
@@ -152,6 +157,7 @@ impl ScrapingArgs {
             monitor_namespaces: self.monitor_namespaces.clone(),
             relabelings: self.monitor_relabelings_limit,
             relabeling_regex_bytes: self.monitor_regex_limit,
+            relabeling_regexes_bytes: self.monitor_regexes_limit,
             longest_interval: interval,
             targets_per_pod: self.scrape_ports_limit,
             scrapes_for_readers: self.scrapes_for_readers,

@@ -3,7 +3,7 @@ use std::cell::RefCell;
 use proptest::prelude::*;
 
 use super::*;
-use crate::relabel::Bounds;
+use crate::relabel::{Bounds, RegexRoom};
 
 /// A store's interning, without a store.
 #[derive(Default)]
@@ -241,7 +241,12 @@ proptest! {
 fn memory_of(rules: &serde_json::Value) -> Memory {
     let bounds = crate::Config::default().monitor_settings().relabeling;
     let mut problems = Vec::new();
-    let relabeling = Relabeling::read(rules.as_array().unwrap(), &bounds, &mut problems);
+    let relabeling = Relabeling::read(
+        rules.as_array().unwrap(),
+        &bounds,
+        &mut RegexRoom::new(1 << 20, 1 << 20),
+        &mut problems,
+    );
     assert_eq!(problems, <[&str; 0]>::default());
     Memory::new(Some(Arc::new(Terms::new(&rules.to_string(), None, None, relabeling))))
 }
@@ -327,7 +332,12 @@ fn rules_cannot_blow_a_page_up() {
     let bounds = Bounds { page_bytes: 1 << 20, ..crate::Config::default().monitor_settings().relabeling };
     let page: String = (0..1_000).map(|n| format!("series_{n} 1\n")).collect();
     let check = |rules: serde_json::Value, message: &str| {
-        let relabeling = Relabeling::read(rules.as_array().unwrap(), &bounds, &mut Vec::new());
+        let relabeling = Relabeling::read(
+            rules.as_array().unwrap(),
+            &bounds,
+            &mut RegexRoom::new(1 << 20, 1 << 20),
+            &mut Vec::new(),
+        );
         let mut memory = Memory::new(Some(Arc::new(Terms::new("", None, None, relabeling))));
         let stage = Stage::default();
         let read = read(

@@ -2,19 +2,18 @@ use serde_json::json;
 
 use super::*;
 
-const BOUNDS: Bounds = Bounds {
-    rules: 5,
-    regex_bytes: 1 << 16,
-    labels: 4,
-    label_name_bytes: 16,
-    label_value_bytes: 32,
-    page_bytes: 1 << 20,
-};
+const BOUNDS: Bounds =
+    Bounds { rules: 5, labels: 4, label_name_bytes: 16, label_value_bytes: 32, page_bytes: 1 << 20 };
 
 /// `name{a="b"}` after the rules, or nothing; and what is wrong with the rules.
 fn relabel(rules: &Value, labels: &[(&str, &str)]) -> (Option<String>, Vec<String>) {
     let mut problems = Vec::new();
-    let relabeling = Relabeling::read(rules.as_array().unwrap(), &BOUNDS, &mut problems);
+    let relabeling = Relabeling::read(
+        rules.as_array().unwrap(),
+        &BOUNDS,
+        &mut RegexRoom::new(1 << 16, 1 << 20),
+        &mut problems,
+    );
     let mut labels: Labels =
         labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let is_kept = relabeling.is_none_or(|relabeling| relabeling.apply(&mut labels, &mut 0));

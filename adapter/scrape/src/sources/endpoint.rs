@@ -19,7 +19,12 @@ use podgauge_store::Scheme;
 use serde_json::Value;
 
 use super::monitor::{Settings, name_unknown};
-use crate::{ask::scrape_path, relabel::Relabeling, terms::Terms, text::quoted};
+use crate::{
+    ask::scrape_path,
+    relabel::{RegexRoom, Relabeling},
+    terms::Terms,
+    text::quoted,
+};
 
 /// An endpoint of a monitor.
 #[derive(Clone, Debug)]
@@ -70,6 +75,7 @@ impl MonitorEndpoint {
     pub(super) fn read(
         endpoint: &Value,
         settings: &Settings,
+        room: &mut RegexRoom,
         problems: &mut Vec<String>,
     ) -> Result<Self, String> {
         if let Some((field, why)) = REFUSED.iter().find(|(field, _)| is_set(&endpoint[*field])) {
@@ -114,7 +120,7 @@ impl MonitorEndpoint {
             scheme,
             path,
             port: port(endpoint)?,
-            terms: terms(endpoint, settings, problems)?.map(Arc::new),
+            terms: terms(endpoint, settings, room, problems)?.map(Arc::new),
         })
     }
 }
@@ -130,7 +136,12 @@ fn is_set(value: &Value) -> bool {
     }
 }
 
-fn terms(endpoint: &Value, settings: &Settings, problems: &mut Vec<String>) -> Result<Option<Terms>, String> {
+fn terms(
+    endpoint: &Value,
+    settings: &Settings,
+    room: &mut RegexRoom,
+    problems: &mut Vec<String>,
+) -> Result<Option<Terms>, String> {
     let duration = |field: &str| match endpoint[field].as_str().filter(|text| !text.is_empty()) {
         None => Ok(None),
         Some(text) => parse_duration(text)
@@ -145,7 +156,7 @@ fn terms(endpoint: &Value, settings: &Settings, problems: &mut Vec<String>) -> R
     let longest = settings.timeout.min(interval.unwrap_or(shortest));
     let timeout = duration("scrapeTimeout")?.filter(|timeout| !timeout.is_zero() && *timeout < longest);
     let rules = endpoint["metricRelabelings"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let relabeling = Relabeling::read(rules, &settings.relabeling, problems);
+    let relabeling = Relabeling::read(rules, &settings.relabeling, room, problems);
     if interval.is_none() && timeout.is_none() && relabeling.is_none() {
         return Ok(None);
     }

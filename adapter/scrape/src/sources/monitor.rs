@@ -15,7 +15,7 @@ use super::{endpoint::MonitorEndpoint, label_selector::LabelSelector};
 use crate::{
     lenient::Lenient,
     object::{Metadata, Wanted},
-    relabel,
+    relabel::{self, RegexRoom},
     text::quoted,
 };
 
@@ -34,6 +34,10 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     /// What rules may take.
     pub(crate) relabeling: relabel::Bounds,
+    /// Bytes of memory of one regular expression.
+    pub(crate) regex_bytes: usize,
+    /// Bytes of memory of those of all monitors of a kind.
+    pub(crate) regexes_bytes: usize,
 }
 
 /// The `spec` of a PodMonitor, as it is.
@@ -62,6 +66,8 @@ pub(super) struct Monitor {
     namespaces: Namespaces,
     /// Each endpoint, or why it is not scraped.
     pub(super) endpoints: Vec<Result<MonitorEndpoint, Box<str>>>,
+    /// The memory that its regular expressions take.
+    pub(super) regex_bytes: usize,
     /// What of it is not kept.
     pub(super) problems: Vec<String>,
 }
@@ -96,9 +102,17 @@ const PASSED_OVER: [&str; 18] = [
     "trackTimestampsStaleness",
 ];
 
+/// A namespace has one part in so many of what all monitors may take, so that it keeps nobody else out.
+const SHARES: usize = 4;
+
 // === impl Settings ===
 
 impl Settings {
+    /// What a namespace may have of so much for all: those whose monitors may select elsewhere, all of it.
+    pub(super) fn share(&self, namespace: &str, all: usize) -> usize {
+        if self.trusts(namespace) { all } else { all.div_ceil(SHARES) }
+    }
+
     /// Whether monitors of a namespace may select elsewhere.
     pub(super) fn trusts(&self, namespace: &str) -> bool {
         self.trusted.iter().any(|trusted| trusted == "*" || trusted == namespace)
@@ -134,7 +148,15 @@ impl Document {
 
 impl Monitor {
     /// Reads a `spec`; `endpoints` is the field that has them, and `own` the monitor's namespace.
-    pub(super) fn read(spec: &Value, endpoints: &str, own: &str, settings: &Settings) -> Self {
+    ///
+    /// `room` is what its regular expressions may take.
+    pub(super) fn read(
+        spec: &Value,
+        endpoints: &str,
+        own: &str,
+        settings: &Settings,
+        mut room: RegexRoom,
+    ) -> Self {
         let selector = LabelSelector::read(&spec["selector"]);
         let namespaces = Namespaces::read(&spec["namespaceSelector"]);
         let mut problems = Vec::new();
@@ -161,12 +183,13 @@ impl Monitor {
         let mut read = Vec::new();
         for (index, endpoint) in all.iter().take(settings.endpoints).enumerate() {
             let mut found = Vec::new();
-            let endpoint = MonitorEndpoint::read(endpoint, settings, &mut found);
+            let endpoint = MonitorEndpoint::read(endpoint, settings, &mut room, &mut found);
             found.extend(endpoint.as_ref().err().map(|why| format!("not scraped: {why}")));
             problems.extend(found.into_iter().map(|problem| format!("{endpoints}[{index}]: {problem}")));
             read.push(endpoint.map_err(Box::from));
         }
-        Self { digest: digest(spec), selector, namespaces, endpoints: read, problems }
+        let regex_bytes = room.taken();
+        Self { digest: digest(spec), selector, namespaces, endpoints: read, regex_bytes, problems }
     }
 
     /// Whether it was read from this `spec`.

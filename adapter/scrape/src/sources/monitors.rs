@@ -16,7 +16,7 @@ use super::{
     sink::Kept,
     slice::Slice,
 };
-use crate::{ask::Ask, pod::Facts, text::quoted};
+use crate::{ask::Ask, pod::Facts, relabel::RegexRoom, text::quoted};
 
 /// Monitors of one kind.
 #[derive(Debug, Default)]
@@ -83,22 +83,41 @@ impl Monitors {
     fn put(&mut self, kind: Followed, key: Key, spec: &Value, settings: &Settings, changed: &mut Changed) {
         match self.by_key.get(&key) {
             Some(known) if known.is_of(spec) => return,
-            None if self.by_key.len() >= settings.monitors => {
+            None if !self.has_room(&key, settings) => {
                 if !std::mem::replace(&mut self.is_full, true) {
                     let resource = kind.resource();
-                    warn!(%resource, monitor = %key, limit = settings.monitors, "there are more monitors than --monitor-limit; those beyond are passed over");
+                    warn!(%resource, monitor = %key, limit = settings.monitors, "there are more monitors than --monitor-limit, or than its quarter in one namespace; those beyond are passed over");
                 }
                 return;
             }
             _ => {}
         }
         changed.in_reach_of(&key, settings);
-        let monitor = Monitor::read(spec, kind.endpoints(), &key.namespace, settings);
+        let room = self.regex_room(&key, settings);
+        let monitor = Monitor::read(spec, kind.endpoints(), &key.namespace, settings, room);
         for problem in &monitor.problems {
             let resource = kind.resource();
             warn!(%resource, monitor = %key, problem, "a monitor is not kept in full");
         }
         self.by_key.insert(key, monitor);
+    }
+
+    /// Whether one more may be heard.
+    fn has_room(&self, key: &Key, settings: &Settings) -> bool {
+        let near = self.of(Arc::clone(&key.namespace)).count();
+        self.by_key.len() < settings.monitors && near < settings.share(&key.namespace, settings.monitors)
+    }
+
+    /// What the others leave for a monitor's regular expressions.
+    fn regex_room(&self, key: &Key, settings: &Settings) -> RegexRoom {
+        let taken = |others: &mut dyn Iterator<Item = (&Key, &Monitor)>| {
+            others.filter(|(other, _)| *other != key).map(|(_, monitor)| monitor.regex_bytes).sum()
+        };
+        let (all, near): (usize, usize) =
+            (taken(&mut self.by_key.iter()), taken(&mut self.of(Arc::clone(&key.namespace))));
+        let most = settings.regexes_bytes;
+        let left = most.saturating_sub(all).min(settings.share(&key.namespace, most).saturating_sub(near));
+        RegexRoom::new(settings.regex_bytes, left)
     }
 
     fn remove(&mut self, key: &Key, settings: &Settings, changed: &mut Changed) {

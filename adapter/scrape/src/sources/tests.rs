@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::object::Reduced;
+use crate::relabel::RegexRoom;
 
 /// `web-0` declares port 8080, and has these annotations.
 fn pod(annotations: &Value) -> Facts {
@@ -398,4 +399,43 @@ fn monitors_are_limited_and_their_changes_stay_near() {
     sink.absent("the cluster serves no podmonitors.monitoring.coreos.com");
     assert_eq!(sources.take_changed(), near());
     assert_eq!(sources.shared.state().pod_monitors.counts(), (0, 0));
+}
+
+#[test]
+fn no_namespace_takes_the_room_of_all() {
+    let rule = json!({"action": "drop", "regex": r"\pL{2}", "sourceLabels": ["__name__"]});
+    let spec = json!({"selector": {}, "podMetricsEndpoints": [{"metricRelabelings": [rule]}]});
+    let named = |namespace: &str, n: usize| {
+        let mut monitor = monitor(namespace, &spec);
+        monitor["metadata"]["name"] = json!(format!("monitor-{n}"));
+        monitor
+    };
+    let heard = |settings: Settings| {
+        let sources = Sources::new(
+            &[Source::PodMonitors],
+            Settings { trusted: vec!["platform".to_owned()], ..settings },
+        );
+        (0..9).for_each(|n| put::<PodMonitor>(&sources, named("shop", n)));
+        let of_one = sources.shared.state().pod_monitors.counts();
+        put::<PodMonitor>(&sources, named("attic", 0));
+        let of_two = sources.shared.state().pod_monitors.counts();
+        (0..9).for_each(|n| put::<PodMonitor>(&sources, named("platform", n)));
+        // One that goes leaves room to another of its namespace.
+        sink::<PodMonitor>(&sources).remove(&serde_json::from_value(named("shop", 0)).unwrap());
+        put::<PodMonitor>(&sources, named("shop", 9));
+        (of_one, of_two, sources.shared.state().pod_monitors.counts())
+    };
+    let settings = || crate::Config::default().monitor_settings();
+    // Counted: a quarter of 12, one of another namespace, and all that is left for a namespace that is trusted.
+    assert_eq!(heard(Settings { monitors: 12, ..settings() }), ((3, 0), (4, 0), (12, 0)));
+    // Weighed: four of these take the quarter, so that the rules of the other five are left out.
+    let regexes_bytes = 16 * size(r"\pL{2}");
+    assert_eq!(heard(Settings { regexes_bytes, ..settings() }), ((9, 5), (10, 5), (19, 5)));
+}
+
+/// What a regular expression counts as.
+fn size(regex: &str) -> usize {
+    let mut room = RegexRoom::new(1 << 20, 1 << 20);
+    room.read(regex).unwrap();
+    room.taken()
 }

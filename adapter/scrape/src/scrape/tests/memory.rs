@@ -1,7 +1,7 @@
 //! What a scrape holds at most, and what it keeps.
 
 use super::*;
-use crate::relabel::Relabeling;
+use crate::relabel::{RegexRoom, Relabeling};
 
 /// Bytes on the heap at most while `work` runs; nothing else runs on its thread.
 fn peak<F: Future>(work: F) -> u64 {
@@ -51,7 +51,12 @@ fn a_steady_scrape_allocates_nothing() {
         {"sourceLabels": ["code"], "targetLabel": "status"},
     ]);
     let bounds = Config::default().monitor_settings().relabeling;
-    let relabeling = Relabeling::read(rules.as_array().unwrap(), &bounds, &mut Vec::new());
+    let relabeling = Relabeling::read(
+        rules.as_array().unwrap(),
+        &bounds,
+        &mut RegexRoom::new(1 << 20, 1 << 20),
+        &mut Vec::new(),
+    );
     let deadline = Some(Duration::from_secs(300));
     for terms in [None, Some(Arc::new(Terms::new("", None, deadline, relabeling)))] {
         check_steady_scrape(terms);
