@@ -5,7 +5,7 @@
 use super::defaults;
 use super::resources::{self, Resource};
 use super::status::Status;
-use super::store::{Change, Key, Store};
+use super::store::{Change, Key, Store, owners};
 use super::validation;
 use crate::clock::{Clock, rfc3339};
 use rustls::crypto::SecureRandom;
@@ -181,15 +181,13 @@ impl Registry {
 
     /// Background garbage collection: what has no owner left goes with its last owner.
     fn delete_dependents(&self, owner: &Value) {
-        let uid = &owner["metadata"]["uid"];
-        let owned_only_by_it = |object: &Value| {
-            let owners = object["metadata"]["ownerReferences"].as_array();
-            owners.is_some_and(|owners| !owners.is_empty() && owners.iter().all(|o| &o["uid"] == uid))
-        };
+        let Some(uid) = owner["metadata"]["uid"].as_str() else { return };
         for resource in resources::RESOURCES {
-            for key in self.store.find(resource, owned_only_by_it) {
-                // Gone already is as good.
-                let _ = self.delete(resource, &key, &DeleteOptions::default());
+            for (key, object) in self.store.owned_by(resource, uid) {
+                if owners(&object).all(|owner| owner == uid) {
+                    // Gone already is as good.
+                    let _ = self.delete(resource, &key, &DeleteOptions::default());
+                }
             }
         }
     }

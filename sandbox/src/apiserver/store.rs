@@ -5,7 +5,7 @@
 
 use super::resources::Resource;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -70,6 +70,8 @@ struct Inner {
 #[derive(Default)]
 struct Collection {
     objects: BTreeMap<Key, Arc<Value>>,
+    /// Where the objects are that name an owner, by its uid.
+    owned: HashMap<String, BTreeSet<Key>>,
     history: VecDeque<Arc<Event>>,
     /// The revision of the newest event that is no longer in the history.
     lost: u64,
@@ -117,11 +119,12 @@ impl Store {
         Snapshot { revision: inner.revision, objects }
     }
 
-    /// Where the objects of `resource` are that `wanted` picks; everybody else waits while it does.
-    pub(crate) fn find(&self, resource: &Resource, wanted: impl Fn(&Value) -> bool) -> Vec<Key> {
+    /// The objects of `resource` that name this owner, perhaps among others.
+    pub(crate) fn owned_by(&self, resource: &Resource, uid: &str) -> Vec<(Key, Arc<Value>)> {
         let inner = self.lock();
-        let objects = inner.collections.get(&id(resource)).into_iter().flat_map(|all| &all.objects);
-        objects.filter(|(_, object)| wanted(object)).map(|(key, _)| key.clone()).collect()
+        let Some(collection) = inner.collections.get(&id(resource)) else { return Vec::new() };
+        let keys = collection.owned.get(uid).into_iter().flatten();
+        keys.filter_map(|key| Some((key.clone(), collection.objects.get(key)?.clone()))).collect()
     }
 
     /// Every object of `resource` as it was at `revision`, which must not lie in the future.
@@ -195,6 +198,7 @@ impl Store {
         inner.revision += 1;
         set_revision(&mut object, inner.revision);
         let object = Arc::new(object);
+        collection.note_owners(key, previous.as_deref(), (!deleted).then_some(&object));
         if deleted {
             collection.objects.remove(key);
         } else {
@@ -244,6 +248,27 @@ impl Collection {
     fn all(&self) -> Vec<(Key, Arc<Value>)> {
         self.objects.iter().map(|(key, object)| (key.clone(), object.clone())).collect()
     }
+
+    /// Notes whom an object names as its owners, instead of whom it named.
+    fn note_owners(&mut self, key: &Key, before: Option<&Value>, after: Option<&Value>) {
+        for uid in before.into_iter().flat_map(owners) {
+            if let Some(keys) = self.owned.get_mut(uid) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.owned.remove(uid);
+                }
+            }
+        }
+        for uid in after.into_iter().flat_map(owners) {
+            self.owned.entry(uid.to_owned()).or_default().insert(key.clone());
+        }
+    }
+}
+
+/// The uids of the owners that an object names.
+pub(crate) fn owners(object: &Value) -> impl Iterator<Item = &str> {
+    let references = object["metadata"]["ownerReferences"].as_array();
+    references.into_iter().flatten().filter_map(|owner| owner["uid"].as_str())
 }
 
 fn id(resource: &Resource) -> (&'static str, &'static str) {

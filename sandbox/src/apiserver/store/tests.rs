@@ -89,3 +89,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn owners_are_known_as_long_as_they_are_named() {
+    let store = Store::new(10);
+    let maps = known("", "configmaps");
+    let put = |name: &str, owners: &[&str]| {
+        let owners: Vec<Value> = owners.iter().map(|uid| json!({"uid": uid})).collect();
+        let object = json!({"metadata": {"name": name, "ownerReferences": owners}});
+        let key = Key::new("default", name);
+        store.transact(maps, &key, |_| Ok::<_, ()>(Change::Put(object))).unwrap();
+    };
+    let owned =
+        |uid| store.owned_by(maps, uid).into_iter().map(|(key, _)| key.name).collect::<Vec<_>>().concat();
+    let all = || ["x", "y", "z"].map(owned);
+    put("a", &["x", "y"]);
+    put("b", &["x"]);
+    put("c", &[]);
+    assert_eq!(all(), ["ab", "a", ""]);
+    put("a", &["y", "z"]);
+    assert_eq!(all(), ["b", "a", "a"]);
+    delete(&store, "a");
+    delete(&store, "b");
+    assert_eq!(all(), ["", "", ""]);
+    let collections = &store.lock().collections;
+    assert!(collections.values().all(|collection| collection.owned.is_empty()));
+}
