@@ -76,10 +76,9 @@ async fn podgauge(farm: &Farm) -> String {
         sleep(LEARNING * INTERVAL + INTERVAL / 2).await;
         cpu_of_rounds(&podgauge).await
     });
-    println!(
-        "| podgauge, an autoscaler reads all pods | {aligned} | {:.1} |",
-        process::memory(podgauge.id())
-    );
+    let memory = process::memory(podgauge.id());
+    println!("| podgauge, an autoscaler reads all pods | {aligned} | {memory:.1} |");
+    println!("figure cpu-read {aligned}\nfigure memory {memory:.1}");
 
     let newcomers = newcomers(&cluster, &client, farm).await;
     let mut rest = format!(
