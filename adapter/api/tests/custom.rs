@@ -159,19 +159,17 @@ fn answer(apis: &[CustomMetrics; 2], case: &str) -> String {
     }
 }
 
+/// Both versions over a store, as podgauge serves them; discovery lists `names` at most.
+fn apis(reader: Reader, names: usize, audience: impl Audience) -> [CustomMetrics; 2] {
+    let config = Config { max_age: Duration::from_secs(40), discovery_metrics: names };
+    let rules = Rules::none(reader.clone());
+    CustomMetrics::both(config, reader, objects(), rules, || NOW, audience, &mut Registry::default())
+}
+
 #[test]
 fn answers() {
     let (_writer, reader) = store();
-    let config = Config { max_age: Duration::from_secs(40), discovery_metrics: 1000 };
-    let apis = CustomMetrics::both(
-        config,
-        reader.clone(),
-        objects(),
-        Rules::none(reader),
-        || NOW,
-        (),
-        &mut Registry::default(),
-    );
+    let apis = apis(reader, 1000, ());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/custom.golden");
     let golden = fs::read_to_string(&path).unwrap();
     let mut now = String::new();
@@ -194,16 +192,7 @@ fn answers() {
 fn documents_are_kubernetes_own_to_the_byte() {
     let (mut writer, reader) = podgauge_store::open(podgauge_store::Config::default());
     pod(&mut writer, "web-0", "web", &[(0, &[("messages", Kind::Gauge, &[], 1.5)])]);
-    let config = Config { max_age: Duration::from_secs(40), discovery_metrics: 1000 };
-    let apis = CustomMetrics::both(
-        config,
-        reader.clone(),
-        objects(),
-        Rules::none(reader),
-        || NOW,
-        (),
-        &mut Registry::default(),
-    );
+    let apis = apis(reader, 1000, ());
     let get = |api: &CustomMetrics| {
         let segments = ["namespaces", "shop", "pods", "*", "messages"].map(str::to_owned).to_vec();
         let request = Request {
@@ -242,16 +231,7 @@ fn documents_are_kubernetes_own_to_the_byte() {
 #[test]
 fn discovery_is_bounded_consistent_and_never_empty() {
     let names = |reader: Reader, limit| -> Vec<(String, bool)> {
-        let config = Config { max_age: Duration::from_secs(40), discovery_metrics: limit };
-        let [api, _] = CustomMetrics::both(
-            config,
-            reader.clone(),
-            objects(),
-            Rules::none(reader),
-            || NOW,
-            (),
-            &mut Registry::default(),
-        );
+        let [api, _] = apis(reader, limit, ());
         api.resources().into_iter().map(|resource| (resource.name, resource.namespaced)).collect()
     };
     let (_, empty) = podgauge_store::open(podgauge_store::Config::default());
@@ -282,16 +262,7 @@ fn a_page_of_many_names_crowds_nobody_out() {
         names.iter().map(|name| (name.as_str(), Kind::Gauge, [].as_slice(), 1.0)).collect();
     pod(&mut writer, "hostile", "web", &[(1, &lines)]);
     pod(&mut writer, "worker", "web", &[(1, &[("messages", Kind::Gauge, &[], 1.0)])]);
-    let config = Config { max_age: Duration::from_secs(40), discovery_metrics: 10 };
-    let [api, _] = CustomMetrics::both(
-        config,
-        reader.clone(),
-        objects(),
-        Rules::none(reader),
-        || NOW,
-        (),
-        &mut Registry::default(),
-    );
+    let [api, _] = apis(reader, 10, ());
     let names: Vec<String> = api.resources().into_iter().map(|resource| resource.name).collect();
     assert_eq!(names.len(), 20);
     assert!(names.contains(&"pods/messages".to_owned()), "{names:?}");
@@ -300,16 +271,7 @@ fn a_page_of_many_names_crowds_nobody_out() {
 #[test]
 fn discovery_follows_the_pages() {
     let (mut writer, reader) = podgauge_store::open(podgauge_store::Config::default());
-    let config = Config { max_age: Duration::from_secs(40), discovery_metrics: 1000 };
-    let [api, _] = CustomMetrics::both(
-        config,
-        reader.clone(),
-        objects(),
-        Rules::none(reader),
-        || NOW,
-        (),
-        &mut Registry::default(),
-    );
+    let [api, _] = apis(reader, 1000, ());
     let pods = || -> Vec<String> {
         let all = api.resources().into_iter().map(|resource| resource.name);
         all.filter_map(|name| name.strip_prefix("pods/").map(str::to_owned)).collect()
@@ -337,17 +299,8 @@ impl Audience for Told {
 #[test]
 fn the_audience_is_told_what_was_answered_and_nothing_else() {
     let (_writer, reader) = store();
-    let config = Config { max_age: Duration::from_secs(40), discovery_metrics: 10 };
     let told = Told::default();
-    let apis = CustomMetrics::both(
-        config,
-        reader.clone(),
-        objects(),
-        Rules::none(reader),
-        || NOW,
-        told.clone(),
-        &mut Registry::default(),
-    );
+    let apis = apis(reader, 10, told.clone());
     let check = |case: &str, want: &[&str]| {
         answer(&apis, case);
         assert_eq!(std::mem::take(&mut *told.0.lock().unwrap()), want, "{case}");

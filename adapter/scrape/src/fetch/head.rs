@@ -188,15 +188,18 @@ mod tests {
 
     const LIMIT: usize = 1 << 10;
 
-    fn seen(bytes: &[u8]) -> Result<Seen, String> {
-        let endpoint = Endpoint {
+    fn endpoint() -> Endpoint {
+        Endpoint {
             scheme: Scheme::Http,
             address: [10, 0, 0, 7].into(),
             port: 80,
             path: "/m".into(),
             terms: 0,
-        };
-        read(bytes, 0, LIMIT, &endpoint).map_err(|error| error.message)
+        }
+    }
+
+    fn seen(bytes: &[u8]) -> Result<Seen, String> {
+        read(bytes, 0, LIMIT, &endpoint()).map_err(|error| error.message)
     }
 
     fn head(version: u8, headers: &str) -> Result<(Framing, bool), String> {
@@ -262,15 +265,8 @@ mod tests {
             assert_eq!(seen(&whole[..len]), Ok(Seen::Part), "{len}");
         }
         // Wherever it was cut the last time.
-        let endpoint = Endpoint {
-            scheme: Scheme::Http,
-            address: [10, 0, 0, 7].into(),
-            port: 80,
-            path: "/m".into(),
-            terms: 0,
-        };
         for checked in 0..whole.len() {
-            assert!(matches!(read(whole, checked, LIMIT, &endpoint), Ok(Seen::Head(_))), "{checked}");
+            assert!(matches!(read(whole, checked, LIMIT, &endpoint()), Ok(Seen::Head(_))), "{checked}");
         }
         assert_eq!(seen(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1"), Ok(Seen::Interim(37)));
         for other in [b"SSH-2.0".as_slice(), b"\x15\x03", b"HTTP/2.0 200", b"h", b"\r\nHTTP/1.1 200"] {
@@ -303,21 +299,14 @@ mod tests {
 
     /// Reads as a scrape does, with what has come after each of these cuts.
     fn seen_in_pieces(bytes: &[u8], cuts: impl IntoIterator<Item = usize>) -> Result<Seen, String> {
-        let endpoint = Endpoint {
-            scheme: Scheme::Http,
-            address: [10, 0, 0, 7].into(),
-            port: 80,
-            path: "/m".into(),
-            terms: 0,
-        };
         let mut checked = 0;
         for cut in cuts {
-            match read(&bytes[..cut], checked, LIMIT, &endpoint).map_err(|error| error.message)? {
+            match read(&bytes[..cut], checked, LIMIT, &endpoint()).map_err(|error| error.message)? {
                 Seen::Part => checked = cut,
                 done => return Ok(done),
             }
         }
-        read(bytes, checked, LIMIT, &endpoint).map_err(|error| error.message)
+        read(bytes, checked, LIMIT, &endpoint()).map_err(|error| error.message)
     }
 
     /// Heads, and what is nearly one: right parts, in any order, with garbage among them.
