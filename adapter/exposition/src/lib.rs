@@ -4,8 +4,8 @@
 //! known, and [`Scanner`] is the loop beneath the former for those who need no page.
 //!
 //! # Promises
-//! - Nothing that a page holds makes it panic, allocate beyond [`Limits`] and the page's own length, or take more than
-//!   linear time.
+//! - Nothing that a page holds makes it panic, allocate beyond [`Limits`] and the page's own length, or take longer than
+//!   reading its lines and sorting them does.
 //! - A malformed line is skipped and counted, with its number and what is wrong with it. The rest of the page counts.
 //!   Nothing is lost or altered silently.
 //! - A page that is known to be incomplete is refused as a whole: an OpenMetrics page without `# EOF`, or one that goes
@@ -25,6 +25,7 @@
 
 mod classify;
 mod cursor;
+mod duplicates;
 mod family;
 mod format;
 mod labels;
@@ -34,8 +35,8 @@ mod number;
 mod page;
 mod reject;
 mod scan;
-mod seen;
 mod template;
+mod text_hash;
 mod timestamp;
 mod values;
 

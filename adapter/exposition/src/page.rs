@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, ops::Range};
 
 use crate::{
     Family, FamilyType, Format, Label, Limits, Line, Reason, Rejected, Rejection, Role, Scanner, Values,
-    classify::Families, number::parse_number, seen::Seen,
+    classify::Families, duplicates::duplicates, number::parse_number,
 };
 
 /// What a page says, borrowed from its bytes.
@@ -76,7 +76,7 @@ pub enum PageError {
 impl<'a> Page<'a> {
     /// Reads a page.
     ///
-    /// Takes time and memory in proportion to the page's length, whatever the page holds.
+    /// Takes memory in proportion to the page's length and time to read and to sort its lines, whatever the page holds.
     ///
     /// # Errors
     /// Only what makes the page as a whole worthless. A malformed line is skipped and listed in
@@ -203,22 +203,20 @@ fn labels_of<'p, 'a>(sample: &Sample<'_>, labels: &'p [Label<'a>]) -> &'p [Label
 
 /// Keeps the first of the samples that have the same name and labels.
 fn remove_duplicates(samples: &mut Vec<Sample<'_>>, labels: &[Label<'_>], keep: usize) -> Rejected {
-    let mut duplicates = Rejected::default();
-    let mut is_first = Vec::with_capacity(samples.len());
-    let mut seen = Seen::with_capacity(samples.len());
-    for sample in samples.iter() {
-        let first = seen.first_line(&sample.name, labels_of(sample, labels), sample.line);
-        is_first.push(first == sample.line);
-        if first != sample.line {
-            let reason = Reason::DuplicateSeries { first };
-            duplicates.push(Rejection { line: sample.line, column: 0, reason }, keep);
-        }
+    let mut rejected = Rejected::default();
+    let duplicates = duplicates(samples, |sample| labels_of(sample, labels));
+    let line = |index: usize| samples.get(index).map_or(0, |sample| sample.line);
+    for duplicate in &duplicates {
+        let reason = Reason::DuplicateSeries { first: line(duplicate.first) };
+        rejected.push(Rejection { line: line(duplicate.sample), column: 0, reason }, keep);
     }
-    if duplicates.count > 0 {
-        let mut is_first = is_first.into_iter();
-        samples.retain(|_| is_first.next().unwrap_or(false));
-    }
-    duplicates
+    let mut duplicates = duplicates.into_iter().peekable();
+    let mut indices = 0..;
+    samples.retain(|_| {
+        let index = indices.next();
+        duplicates.next_if(|duplicate| Some(duplicate.sample) == index).is_none()
+    });
+    rejected
 }
 
 fn settle_families<'a>(samples: &mut [Sample<'a>], families: &mut Families<'a>, labels: &[Label<'a>]) {
