@@ -236,7 +236,14 @@ impl App {
         let mut admin = tokio::spawn(admin.run(rest.clone()));
         let health = scraper.health();
         let is_warm = move || health.is_synced() && health.is_warm();
-        let mut scraping = tokio::spawn(scraper.run(rest.clone()));
+        let mut scraping = tokio::spawn({
+            let rest = rest.clone();
+            async move {
+                if let Err(error) = scraper.run(rest).await {
+                    error!(%error, "there is no thread for scrapes");
+                }
+            }
+        });
         let mut caring = tokio::spawn(caretaker.run(rest.clone()));
         let mut following = tokio::spawn(follower.run(rest.clone()));
         let mut ruling = tokio::spawn({

@@ -1,6 +1,6 @@
 //! The floor: the same pages over kept connections, read into one buffer and forgotten.
 //!
-//! One thread, no runtime, no parsing, and the pods in the same sixty groups an interval as podgauge has them.
+//! One thread, no runtime, no parsing, and the pods in as many groups an interval as podgauge has them.
 
 use std::{
     io::{Read as _, Write as _},
@@ -11,7 +11,7 @@ use std::{
 
 use crate::{INTERVAL, farm, process, spread::Spread};
 
-const GROUPS: u32 = 60;
+const GROUPS: u32 = 20;
 
 /// Microseconds on a processor for each page, in each of so many rounds.
 pub(crate) fn run(pods: usize, port: u16, rounds: usize) -> Spread {

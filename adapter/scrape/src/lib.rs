@@ -35,6 +35,7 @@ mod lenient;
 mod metrics;
 mod object;
 mod offload;
+mod own_thread;
 mod pace;
 mod pod;
 mod readers;
@@ -49,7 +50,7 @@ mod text;
 
 use std::{
     collections::{HashMap, HashSet},
-    fmt, panic,
+    fmt, io,
     sync::Arc,
 };
 
@@ -57,7 +58,7 @@ use kube::Client;
 use podgauge_rhythm::Pace;
 use podgauge_store::{Timestamp, Writer};
 use prometheus_client::registry::Registry;
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -68,6 +69,7 @@ use self::{
     ingest::Shapes,
     metrics::Metrics,
     offload::Offload,
+    own_thread::on_own_thread,
     schedule::{ScheduleConfig, Scheduler},
     scrape::PodScrape,
     sources::Sources,
@@ -180,21 +182,20 @@ impl Scraper {
 
     /// Follows pods and scrapes them until `stop` is cancelled; scrapes that are under way then are dropped.
     ///
+    /// # Errors
+    /// There is no thread to be had for the scrapes.
+    ///
     /// # Panics
     /// When one of its loops has panicked, which is a bug: without it the store would grow old in silence.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
         let Self { client, namespace, discovery, commands, scheduler, readers: _, health: _ } = self;
-        // Both loops end with the set.
-        let mut loops = JoinSet::new();
-        loops.spawn(async move { discovery.run(client, namespace.as_deref()).await });
-        loops.spawn(scheduler.run(commands));
+        // Both loops go on until they are dropped.
+        let discovering = discovery.run(client, namespace.as_deref());
+        let scraping = on_own_thread("scrapes", scheduler.run(commands));
         tokio::select! {
-            () = stop.cancelled() => {}
-            Some(Err(ended)) = loops.join_next() => {
-                if let Ok(panic) = ended.try_into_panic() {
-                    panic::resume_unwind(panic);
-                }
-            }
+            () = stop.cancelled() => Ok(()),
+            never = discovering => match never {},
+            failed = scraping => failed.map(|_ended| ()),
         }
     }
 }

@@ -178,7 +178,7 @@ async fn pods_come_are_scraped_and_go() {
     assert_eq!(second_open.load(Ordering::SeqCst), 1);
 
     stop.cancel();
-    running.await.unwrap();
+    running.await.unwrap().unwrap();
     until("all connections are closed", || second_open.load(Ordering::SeqCst) == 0).await;
 }
 
@@ -239,7 +239,7 @@ async fn a_monitor_decides_how_its_pods_are_scraped() {
     until("the pod's name is its own", || messages(&reader, "first").is_some()).await;
     assert_eq!(value(&reader, "first", "mess"), None);
     stop.cancel();
-    running.await.unwrap();
+    running.await.unwrap().unwrap();
 }
 
 #[test]
