@@ -80,7 +80,8 @@ pub(super) struct ScrapingArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 16)]
     scrape_ports_limit: usize,
     /// The most scrapes of a target in one --metric-resolution that may be put right before the reads that are expected
-    /// of it: 1 moves scrapes and adds none, more serve readers who come at different times, 0 moves none.
+    /// of it: 1 moves scrapes and adds none, more serve readers who come at different times (and make as many samples fit
+    /// in --metrics-window, which takes memory), 0 moves none.
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     scrapes_for_readers: u32,
     /// The most questions whose rhythm is remembered, some 400 bytes each.

@@ -27,10 +27,12 @@ fn defaults_follow_from_one_another() {
         assert_eq!(config.store.window, Duration::from_secs(window), "{flags}");
         assert_eq!(config.store.columns, columns, "{flags}");
     };
-    check("", 10, 60, 40, 60, 6);
-    check("--metric-resolution=5s", 5, 20, 15, 60, 14);
-    check("--metric-resolution 30s", 10, 120, 70, 120, 6);
-    check("--metric-resolution=1m --metrics-max-age=90s --metrics-window=2m", 10, 240, 90, 120, 4);
+    check("", 10, 60, 40, 60, 5);
+    check("--metric-resolution=5s", 5, 20, 15, 60, 13);
+    check("--metric-resolution 30s", 10, 120, 70, 120, 5);
+    check("--metric-resolution=1m --metrics-max-age=90s --metrics-window=2m", 10, 240, 90, 120, 3);
+    check("--scrapes-for-readers=0", 10, 60, 40, 60, 5);
+    check("--scrapes-for-readers=3", 10, 60, 40, 60, 13);
 }
 
 #[test]

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::units::{bytes, duration};
 
+/// The most samples of a series that a window can hold, whatever the store has room for.
+const COLUMNS: usize = 1_000;
+
 /// What is kept and served.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Values")]
@@ -45,11 +48,17 @@ impl ValueArgs {
         if window < interval * 2 {
             return Err("--metrics-window must be at least twice --metric-resolution".to_owned());
         }
-        // One column for each scrape inside the window, the one at its beginning, and one to spare for jitter.
-        let columns = window.as_millis().div_ceil(interval.as_millis().max(1)) + 2;
-        let columns = usize::try_from(columns).unwrap_or(usize::MAX);
-        if columns > 1_000 {
-            return Err("--metrics-window must be at most 998 times --metric-resolution".to_owned());
+        // The scrape at the window's beginning and those inside it. A window ends at the newest sample, so that is all.
+        let scrapes = usize::try_from(scrape.scrapes_for_readers.max(1)).unwrap_or(usize::MAX);
+        let intervals = window.as_millis().div_ceil(interval.as_millis().max(1));
+        let intervals = usize::try_from(intervals).unwrap_or(usize::MAX);
+        let columns = intervals.saturating_mul(scrapes).saturating_add(1);
+        if columns > COLUMNS {
+            return Err(format!(
+                "--metrics-window must be at most {} times --metric-resolution with --scrapes-for-readers={}",
+                (COLUMNS - 1) / scrapes,
+                scrape.scrapes_for_readers
+            ));
         }
         let store = podgauge_store::Config {
             series: self.series_limit,

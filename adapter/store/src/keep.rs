@@ -105,7 +105,7 @@ impl Plan {
         }
         ids.sort_unstable();
         // The window's columns tell how often pages are read.
-        let interval = config.window.as_millis() / config.columns.saturating_sub(2).max(1) as u128;
+        let interval = config.window.as_millis() / config.columns.saturating_sub(1).max(1) as u128;
         let columns = longest.as_millis().div_ceil(interval.max(1)).saturating_add(2);
         Self {
             generation,

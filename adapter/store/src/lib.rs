@@ -51,7 +51,8 @@ pub struct Config {
     pub bytes: usize,
     /// How far back rates, means and quantiles look, from the newest sample.
     pub window: Duration,
-    /// The most columns kept of a page whose series need a window, the newest included. At least 2.
+    /// The most columns kept of a page whose series need a window, the newest included: one for each scrape in the
+    /// window and the one at its beginning. At least 2.
     pub columns: usize,
 }
 
@@ -66,6 +67,6 @@ pub fn open(config: Config) -> (Writer, Reader) {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { series: 5_000_000, bytes: 1 << 30, window: Duration::from_secs(60), columns: 6 }
+        Self { series: 5_000_000, bytes: 1 << 30, window: Duration::from_secs(60), columns: 5 }
     }
 }

@@ -482,7 +482,7 @@ fn longer_history_is_kept_of_what_is_asked_for() {
         record(recorder, &layout, &[value, value, value], i64::from(n) * 15);
     }
     assert_eq!(samples("other"), [19.0]);
-    assert_eq!(samples("hits_total").len(), 6);
+    assert_eq!(samples("hits_total").len(), 5);
     // Ten columns: those of two minutes, the one at their beginning, and one to spare.
     assert_eq!(samples("waiting"), (10..20).map(f64::from).collect::<Vec<_>>());
     let held =
