@@ -17,11 +17,15 @@ pub struct Pace {
 ///
 /// It is worth one scrape each [`Pace::interval`] (or its [`Pace::per_interval`]th part) less a 64th, so that readers
 /// who come a little more often than that can be followed, and it may be overdrawn by one scrape: moving one to an
-/// earlier place takes up to half of it.
+/// earlier place takes up to half of it. The first scrape came when the target did, at no place in particular, so the
+/// second one may come soon after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
     /// When the next scrape is due if all are spread evenly.
     even: Instant,
+    /// The last scrape has had its time until then.
+    rested: Instant,
+    is_new: bool,
 }
 
 /// A target's scrapes so far.
@@ -37,6 +41,8 @@ pub struct Past {
 
 /// The intervals ahead that are looked at.
 const HORIZON: u32 = 4;
+/// The least time between a new target's first scrape and its second one.
+const FIRST_REST: Duration = Duration::from_secs(1);
 /// By how much longer than ever before a scrape may take and be believed.
 const LEAST_DOUBT: Duration = Duration::from_millis(100);
 /// How much worse, of its own, a scrape at the place of the last one may be and still be preferred: places that are as
@@ -50,7 +56,7 @@ impl Pace {
     /// and any time is as good as any other.
     ///
     /// That is half an interval after the last one at the earliest (less if [`per_interval`](Self::per_interval) is
-    /// more than 1), one and a half at the latest.
+    /// more than 1, or if that was a new target's first one), one and a half at the latest.
     ///
     /// Of the places before the reads of that time, and the one an interval after the last scrape, it is the one with
     /// the least age at all the reads of the intervals ahead, each weighted by what is to be believed in it and half
@@ -66,7 +72,7 @@ impl Pace {
         if self.per_interval == 0 || expected.is_empty() {
             return None;
         }
-        let earliest = allowance.earliest(self).max(past.started + self.step() / 2).max(now);
+        let earliest = allowance.earliest(self).max(now);
         let latest = (past.started + self.interval + self.interval / 2).max(now);
         let usual = (past.started + self.interval).max(earliest).min(latest);
         let before_reads = || {
@@ -92,8 +98,8 @@ impl Pace {
     /// When to think about it again: once the read that the last scrape was for must have come, and says better when
     /// the next one will.
     #[must_use]
-    pub fn review(&self, past: &Past) -> Instant {
-        past.started + self.step() / 2
+    pub fn review(&self, allowance: &Allowance) -> Instant {
+        allowance.rested
     }
 
     /// The age of values at the reads ahead, all together, if the next scrape begins at `next` and others follow at
@@ -157,16 +163,19 @@ impl Allowance {
     /// Of a target that comes to be.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { even: now }
+        Self { even: now, rested: now, is_new: true }
     }
 
     /// Spends one scrape.
     pub fn spend(&mut self, started: Instant, pace: &Pace) {
+        let rest = if self.is_new { FIRST_REST.min(pace.step() / 2) } else { pace.step() / 2 };
+        self.is_new = false;
+        self.rested = started + rest;
         self.even = self.even.max(started) + (pace.step() - pace.step() / 64);
     }
 
     fn earliest(&self, pace: &Pace) -> Instant {
-        self.even.checked_sub(pace.step()).unwrap_or(self.even)
+        self.even.checked_sub(pace.step()).unwrap_or(self.even).max(self.rested)
     }
 }
 
@@ -191,14 +200,20 @@ mod tests {
     fn due(per_interval: u32, reads: &[(f64, f64, f64)]) -> Option<f64> {
         let start = Instant::now() + seconds(1e4);
         let pace = Pace { interval: INTERVAL, per_interval };
-        let mut allowance = Allowance::new(start);
+        let before = start - pace.step();
+        let mut allowance = Allowance::new(before);
+        allowance.spend(before, &pace);
         allowance.spend(start, &pace);
+        next(start, &pace, &allowance, reads)
+    }
+
+    fn next(start: Instant, pace: &Pace, allowance: &Allowance, reads: &[(f64, f64, f64)]) -> Option<f64> {
         let past = Past { started: start, takes: seconds(0.1), place: 0.5 };
         let reads: Vec<Expected> = reads
             .iter()
             .map(|(at, period, weight)| expected(start + seconds(*at), seconds(*period), *weight))
             .collect();
-        let due = pace.next(start, &allowance, &past, &reads)?;
+        let due = pace.next(start, allowance, &past, &reads)?;
         Some((due.duration_since(start).as_secs_f64() * 100.0).round() / 100.0)
     }
 
@@ -227,6 +242,22 @@ mod tests {
         check(2, &[(15.0, 15.0, 1.0)], Some(14.69));
     }
 
+    /// Its first scrape came when it did, and the next one comes right before whoever reads it first.
+    #[test]
+    fn a_new_target_is_scraped_before_its_first_read() {
+        let start = Instant::now() + seconds(1e4);
+        let pace = Pace { interval: INTERVAL, per_interval: 1 };
+        let mut allowance = Allowance::new(start);
+        allowance.spend(start, &pace);
+        assert_eq!(pace.review(&allowance), start + FIRST_REST);
+        assert_eq!(next(start, &pace, &allowance, &[(3.0, 15.0, 1.0)]), Some(2.69));
+        // A value that is a second old is fresh enough, and this one was not paid for.
+        assert_eq!(next(start, &pace, &allowance, &[(1.0, 15.0, 1.0)]), Some(15.69));
+        allowance.spend(start + seconds(2.69), &pace);
+        assert_eq!(pace.review(&allowance), start + seconds(2.69) + INTERVAL / 2);
+        assert_eq!(next(start, &pace, &allowance, &[(3.0, 15.0, 1.0)]), Some(17.69));
+    }
+
     proptest! {
         /// Whatever is expected, a target has no more scrapes than its allowance, and none too late.
         #[test]
@@ -241,15 +272,16 @@ mod tests {
             let mut past = Past { started: start, takes: seconds(0.05), place: 0.0 };
             allowance.spend(start, &pace);
             let mut count = 0u32;
-            for shift in shifts {
+            for (n, shift) in shifts.into_iter().enumerate() {
                 // The readers change their minds all the time.
                 let reads: Vec<Expected> = reads.iter().map(|(at, period, weight)| {
                     let at = past.started + seconds((at + shift).max(0.0));
                     expected(at, seconds(*period), *weight)
                 }).collect();
-                let due = pace.next(pace.review(&past), &allowance, &past, &reads).unwrap();
+                let due = pace.next(pace.review(&allowance), &allowance, &past, &reads).unwrap();
                 let gap = due - past.started;
-                prop_assert!(gap >= pace.step() / 2);
+                let rest = if n == 0 { FIRST_REST } else { pace.step() / 2 };
+                prop_assert!(gap >= rest, "{gap:?}");
                 prop_assert!(gap <= INTERVAL * 3 / 2, "{gap:?}");
                 past.started = due;
                 allowance.spend(due, &pace);

@@ -97,6 +97,9 @@ struct Entry<Slot> {
     started: Instant,
     past: Past,
     allowance: Allowance,
+    /// It has just come to be, or to be ready, and did not answer since: what it is scraped until then is no part of what
+    /// readers may move.
+    is_new: bool,
     /// Scrapes so far, as long as none went well and the target is new.
     tries: Option<u32>,
     /// Failures in a row, as far as they count for back-off.
@@ -219,6 +222,7 @@ impl<S: Scrape> Scheduler<S> {
                     place: offset.div_duration_f64(self.config.cadence.interval),
                 },
                 allowance: Allowance::new(now.into_std()),
+                is_new: true,
                 tries: Some(0),
                 failures: 0,
                 has_changed: false,
@@ -279,6 +283,7 @@ impl<S: Scrape> Scheduler<S> {
             queue.remove(&(entry.due, *id));
             entry.failures = entry.failures.min(1);
             entry.is_review = false;
+            entry.is_new = true;
             entry.due = entry.due.min(entry.started + READY_PAUSE).max(now);
             queue.insert((entry.due, *id));
         }
@@ -298,6 +303,9 @@ impl<S: Scrape> Scheduler<S> {
             let scrape = self.scrape.clone();
             entry.started = now;
             entry.past.started = now.into_std();
+            if entry.is_new {
+                entry.allowance = Allowance::new(now.into_std());
+            }
             entry.allowance.spend(now.into_std(), &self.config.pace);
             entry.task = Some(self.running.spawn(async move {
                 let is_good = scrape.scrape(&mut slot).await;
@@ -380,16 +388,18 @@ impl<S: Scrape> Scheduler<S> {
         let soon = new_tries.map(|tries| entry.started + NEW_PAUSE * (1 << tries));
         entry.due = soon.map_or(next, |soon| soon.min(next)).max(now);
         if is_good {
+            entry.is_new = false;
             entry.past.ended(took);
             let may_move = self.config.pace.per_interval > 0 && entry.interval.is_none();
             if may_move && entry.target.retain_readers(|_| true) {
                 entry.is_review = true;
-                let review = Instant::from_std(self.config.pace.review(&entry.past));
+                let review = Instant::from_std(self.config.pace.review(&entry.allowance));
                 entry.due = self.config.cadence.together(review).max(now);
             }
         }
         if std::mem::take(&mut entry.is_awaited) {
             entry.is_review = false;
+            entry.is_new = true;
             entry.due = entry.due.min(entry.started + READY_PAUSE).max(now);
         }
         let queue = if is_good { &mut self.due } else { &mut self.due_suspects };

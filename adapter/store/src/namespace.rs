@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::Pod;
+use crate::{Pod, PodLabels};
 
 /// The pods of a namespace. Names are sorted so that answers are.
 #[derive(Debug, Default)]
@@ -14,6 +14,19 @@ pub(crate) struct Namespace {
     /// By key, so that whoever picks a few by label need not look at all of them.
     by_label: HashMap<Box<str>, ByValue>,
 }
+
+/// Labels that tell apart pods of one workload, or its revisions: nobody selects by them who wants the workload.
+const OWN_LABELS: [&str; 6] = [
+    "apps.kubernetes.io/pod-index",
+    "batch.kubernetes.io/job-completion-index",
+    "controller-revision-hash",
+    "pod-template-generation",
+    "pod-template-hash",
+    "statefulset.kubernetes.io/pod-name",
+];
+
+/// Pods that are looked at for one of the same workload, at most.
+const LOOKS: usize = 16;
 
 /// Value -> the pods with that label, sorted by name. In vectors, because then a label of a pod takes a pointer and no
 /// more; putting one in its place moves the rest, which costs microseconds even among ten thousand.
@@ -49,6 +62,14 @@ impl Namespace {
         fewest.into_iter().flatten().chain(all.into_iter().flatten())
     }
 
+    /// A pod with targets whose labels are the same as these, but for those that are a pod's own: whoever selects it, selects
+    /// the other one as well.
+    pub(crate) fn sibling(&self, labels: &PodLabels) -> Option<&Arc<Pod>> {
+        let wanted = || shared(labels);
+        let mut candidates = self.candidates(wanted()).take(LOOKS);
+        candidates.find(|pod| !pod.targets().is_empty() && shared(&pod.labels).eq(wanted()))
+    }
+
     /// Puts a pod in the place of the one of its name.
     pub(crate) fn insert(&mut self, pod: Arc<Pod>) {
         self.remove(&pod.key.name);
@@ -78,4 +99,8 @@ impl Namespace {
         }
         Some(pod)
     }
+}
+
+fn shared(labels: &PodLabels) -> impl Iterator<Item = (&str, &str)> {
+    labels.iter().filter(|(key, _)| !OWN_LABELS.contains(key))
 }

@@ -179,6 +179,16 @@ impl Target {
         }
     }
 
+    /// Notes the readers of a target whose pod is selected by whoever selects this one's.
+    pub(crate) fn read_like(&self, other: &Self) {
+        for noted in &other.readers {
+            match noted.load(Ordering::Relaxed) {
+                0 => {}
+                reader => self.read_by(reader),
+            }
+        }
+    }
+
     /// Looks at the readers that are noted, and forgets those that `keep` does not want kept. Whether any are left.
     pub fn retain_readers(&self, mut keep: impl FnMut(u64) -> bool) -> bool {
         let mut any = false;

@@ -55,6 +55,8 @@ impl Writer {
         let old = namespace.get(&update.key.name).cloned();
         let kept: &[Arc<Target>] =
             old.as_ref().filter(|old| old.uid == update.uid).map_or(&[], |old| old.targets());
+        // Whoever reads the other pods of its workload will read this one, too.
+        let sibling = || namespace.sibling(&update.labels).and_then(|pod| pod.targets().first());
         let scrapeable = match update.endpoints {
             Ok(endpoints) if endpoints.is_empty() => Scrapeable::No(WhyNot::NoPort),
             Ok(endpoints) => Scrapeable::Targets(
@@ -62,7 +64,7 @@ impl Writer {
                     .into_iter()
                     .map(|endpoint| match kept.iter().find(|target| *target.endpoint() == endpoint) {
                         Some(target) => Arc::clone(target),
-                        None => self.start(&update.key, endpoint, &mut change),
+                        None => self.start(&update.key, endpoint, sibling(), &mut change),
                     })
                     .collect(),
             ),
@@ -115,9 +117,18 @@ impl Writer {
         Change::stopped(gone.iter())
     }
 
-    fn start(&mut self, pod: &PodKey, endpoint: Endpoint, change: &mut Change) -> Arc<Target> {
+    fn start(
+        &mut self,
+        pod: &PodKey,
+        endpoint: Endpoint,
+        sibling: Option<&Arc<Target>>,
+        change: &mut Change,
+    ) -> Arc<Target> {
         self.next_id += 1;
         let target = Target::new(TargetId(self.next_id), pod.clone(), endpoint, Arc::clone(&self.registry));
+        if let Some(sibling) = sibling {
+            target.read_like(sibling);
+        }
         change.started.push(Recorder::new(Arc::clone(&target)));
         target
     }

@@ -97,7 +97,7 @@ pub(crate) fn run(scenario: &Scenario, policy: Policy) -> Outcome {
                     pod.due = pod.next_place().max(now);
                     events.push(event(pod.due, Event::Due(n)));
                 } else {
-                    let review = pace.review(&pod.past).duration_since(epoch).as_secs_f64();
+                    let review = pace.review(&pod.allowance).duration_since(epoch).as_secs_f64();
                     events.push(event(review.max(now), Event::Review(n)));
                 }
             }
