@@ -127,14 +127,19 @@ impl Monitors {
     }
 }
 
+/// As many as may be and one more, so that it is noticed. No namespace may take all, or those listed after it had none.
+fn room(settings: &Settings, namespace: &str) -> (usize, usize) {
+    let most = settings.monitors;
+    (most.saturating_add(1), settings.share(namespace, most).saturating_add(1))
+}
+
 // === impl PodMonitor, ServiceMonitor ===
 
 impl Kept for PodMonitor {
     const FOLLOWED: Followed = Followed::PodMonitors;
 
-    fn room(settings: &Settings) -> usize {
-        // One more, so that it is noticed.
-        settings.monitors.saturating_add(1)
+    fn room(settings: &Settings, namespace: &str) -> (usize, usize) {
+        room(settings, namespace)
     }
 
     fn replace(state: &mut State, all: HashMap<Key, Self>) {
@@ -154,8 +159,8 @@ impl Kept for PodMonitor {
 impl Kept for ServiceMonitor {
     const FOLLOWED: Followed = Followed::ServiceMonitors;
 
-    fn room(settings: &Settings) -> usize {
-        settings.monitors.saturating_add(1)
+    fn room(settings: &Settings, namespace: &str) -> (usize, usize) {
+        room(settings, namespace)
     }
 
     fn replace(state: &mut State, all: HashMap<Key, Self>) {

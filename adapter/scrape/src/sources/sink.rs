@@ -17,9 +17,9 @@ use crate::{
 pub(super) trait Kept: Wanted {
     const FOLLOWED: Followed;
 
-    /// How many of a list are looked at.
-    fn room(_settings: &Settings) -> usize {
-        usize::MAX
+    /// How many of a list are looked at: of all, and of those in one namespace.
+    fn room(_settings: &Settings, _namespace: &str) -> (usize, usize) {
+        (usize::MAX, usize::MAX)
     }
 
     /// Takes in all there are.
@@ -33,7 +33,13 @@ pub(super) trait Kept: Wanted {
 pub(super) struct StateSink<T> {
     shared: Arc<Shared>,
     /// What the list that is under way has so far.
-    listed: Option<HashMap<Key, T>>,
+    listed: Option<Listed<T>>,
+}
+
+struct Listed<T> {
+    objects: HashMap<Key, T>,
+    /// How many of them are in each namespace.
+    near: HashMap<Arc<str>, usize>,
 }
 
 // === impl StateSink ===
@@ -46,17 +52,15 @@ impl<T> StateSink<T> {
 
 impl<T: Kept> Sink<Reduced<T>> for StateSink<T> {
     fn begin(&mut self) {
-        self.listed = Some(HashMap::new());
+        self.listed = Some(Listed { objects: HashMap::new(), near: HashMap::new() });
     }
 
     fn put(&mut self, object: Reduced<T>) {
         let Some(key) = key(&object.metadata) else { return };
-        let room = T::room(&self.shared.state().settings);
         match (object.wanted, &mut self.listed) {
             (Ok(wanted), Some(listed)) => {
-                if listed.len() < room {
-                    listed.insert(key, wanted);
-                }
+                let room = T::room(&self.shared.state().settings, &key.namespace);
+                listed.put(key, wanted, room);
             }
             (Ok(wanted), None) => {
                 T::change(&mut self.shared.state(), key, Some(wanted));
@@ -70,7 +74,8 @@ impl<T: Kept> Sink<Reduced<T>> for StateSink<T> {
     }
 
     fn end(&mut self, _served: &ApiResource) {
-        T::replace(&mut self.shared.state(), self.listed.take().unwrap_or_default());
+        let objects = self.listed.take().map(|listed| listed.objects);
+        T::replace(&mut self.shared.state(), objects.unwrap_or_default());
         self.shared.settle(T::FOLLOWED);
     }
 
@@ -88,6 +93,19 @@ impl<T: Kept> Sink<Reduced<T>> for StateSink<T> {
     fn absent(&mut self, _why: &str) {
         T::replace(&mut self.shared.state(), HashMap::new());
         self.shared.settle(T::FOLLOWED);
+    }
+}
+
+// === impl Listed ===
+
+impl<T> Listed<T> {
+    /// Puts an object there, if there is room for it; what is beyond is nowhere while the list is read.
+    fn put(&mut self, key: Key, object: T, (all, in_namespace): (usize, usize)) {
+        let near = self.near.entry(Arc::clone(&key.namespace)).or_default();
+        if self.objects.len() < all && *near < in_namespace {
+            *near += 1;
+            self.objects.insert(key, object);
+        }
     }
 }
 

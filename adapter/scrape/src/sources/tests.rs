@@ -433,6 +433,25 @@ fn no_namespace_takes_the_room_of_all() {
     assert_eq!(heard(Settings { regexes_bytes, ..settings() }), ((9, 5), (10, 5), (19, 5)));
 }
 
+#[test]
+fn a_list_that_begins_with_many_of_one_namespace_has_room_for_the_others() {
+    let settings = Settings { monitors: 8, ..crate::Config::default().monitor_settings() };
+    let sources = Sources::new(&[Source::PodMonitors], settings);
+    let served = ApiResource::erase::<k8s_openapi::api::core::v1::Service>(&());
+    let spec = json!({"selector": {}, "podMetricsEndpoints": [{}]});
+    let mut sink = sink::<PodMonitor>(&sources);
+    sink.begin();
+    for n in 0..100 {
+        let mut greedy = monitor("attic", &spec);
+        greedy["metadata"]["name"] = json!(format!("monitor-{n}"));
+        sink.put(serde_json::from_value(greedy).unwrap());
+    }
+    sink.put(serde_json::from_value(monitor("shop", &spec)).unwrap());
+    sink.end(&served);
+    assert_eq!(sources.shared.state().pod_monitors.counts(), (3, 0));
+    assert_eq!(asked(&sources, &pod(&json!({}))), ["Http [8080]/metrics"]);
+}
+
 /// What a regular expression counts as.
 fn size(regex: &str) -> usize {
     let mut room = RegexRoom::new(1 << 20, 1 << 20);
