@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::{Layout, Sample, Timestamp};
+use crate::{Layout, Sample, Timestamp, runs::Runs};
 
 /// The newest columns of some series: a ring that is allocated once.
 #[derive(Debug)]
@@ -32,14 +32,8 @@ impl History {
         self.depth
     }
 
-    /// Adds a column; `ids` are the series of the slots, in order.
-    pub(crate) fn push(
-        &mut self,
-        ids: impl Iterator<Item = u32> + Clone,
-        values: &[f64],
-        times: &[i64],
-        taken: Timestamp,
-    ) {
+    /// Adds a column; `series` are those of the slots.
+    pub(crate) fn push(&mut self, series: &Runs, values: &[f64], times: &[i64], taken: Timestamp) {
         if self.width == 0 {
             return;
         }
@@ -64,13 +58,9 @@ impl History {
         }
         let start = self.next * self.width;
         let column = self.values.get_mut(start..start + self.width).unwrap_or_default();
-        for (cell, id) in column.iter_mut().zip(ids.clone()) {
-            *cell = values.get(id as usize).copied().unwrap_or(f64::NAN);
-        }
+        series.gather(values, column, f64::NAN);
         let column = self.times.get_mut(start..start + self.width).unwrap_or_default();
-        for (cell, id) in column.iter_mut().zip(ids.clone()) {
-            *cell = times.get(id as usize).copied().unwrap_or(taken.millis());
-        }
+        series.gather(times, column, taken.millis());
         self.next = (self.next + 1) % self.depth;
     }
 

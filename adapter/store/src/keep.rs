@@ -13,6 +13,7 @@ use crate::{
     Config, Layout, Timestamp,
     history::{History, sources},
     registry::Registry,
+    runs::Runs,
 };
 
 /// For how long the samples of the series of this name are kept; zero for no longer than without.
@@ -34,6 +35,8 @@ pub(crate) struct Plan {
     /// Of the policy that it follows.
     generation: u64,
     ids: Box<[u32]>,
+    /// The same.
+    runs: Runs,
     depth: usize,
 }
 
@@ -109,6 +112,7 @@ impl Plan {
         let columns = longest.as_millis().div_ceil(interval.max(1)).saturating_add(2);
         Self {
             generation,
+            runs: ids.iter().copied().collect(),
             ids: ids.into(),
             depth: usize::try_from(columns).unwrap_or(usize::MAX).min(COLUMNS),
         }
@@ -143,7 +147,7 @@ impl Kept {
     }
 
     pub(crate) fn push(&mut self, values: &[f64], times: &[i64], taken: Timestamp) {
-        self.history.push(self.plan.ids.iter().copied(), values, times, taken);
+        self.history.push(&self.plan.runs, values, times, taken);
     }
 
     /// Where the samples of a series are, if they are kept.

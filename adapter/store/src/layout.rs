@@ -6,7 +6,7 @@ use std::{
     ops::Range,
 };
 
-use crate::{keep::Planned, room::Held};
+use crate::{keep::Planned, room::Held, runs::Runs};
 
 /// The ordered series of a page: names, labels and kinds, without any value.
 ///
@@ -30,8 +30,9 @@ pub struct Layout {
     labels: Box<[LabelEntry]>,
     /// Ids of the series of each name, grouped by name; `NameEntry::members` points here.
     members: Box<[u32]>,
-    /// How many series need a window.
-    windowed: u32,
+    /// The series that need a window, and those that need none; in the order of their slots.
+    windowed: Runs,
+    plain: Runs,
     /// Of which series more is kept, once that was asked.
     planned: Planned,
 }
@@ -186,16 +187,18 @@ impl Layout {
             + size_of_val(&*self.series)
             + size_of_val(&*self.labels)
             + size_of_val(&*self.members)
+            + self.windowed.heap_bytes()
+            + self.plain.heap_bytes()
     }
 
-    /// How many series need a window.
-    pub(crate) fn windowed(&self) -> usize {
-        self.windowed as usize
+    /// The series that need a window, in the order of their slots.
+    pub(crate) fn windowed(&self) -> &Runs {
+        &self.windowed
     }
 
-    /// How many need none.
-    pub(crate) fn plain(&self) -> usize {
-        self.len() - self.windowed()
+    /// Those that need none, in the order of theirs.
+    pub(crate) fn plain(&self) -> &Runs {
+        &self.plain
     }
 
     pub(crate) fn planned(&self) -> &Planned {
@@ -205,20 +208,6 @@ impl Layout {
     /// Where the samples of a series are kept.
     pub(crate) fn slot(&self, id: u32) -> Option<Slot> {
         self.series.get(id as usize).map(|entry| entry.slot)
-    }
-
-    /// The ids of the series that need a window, in the order of their slots.
-    pub(crate) fn windowed_series(&self) -> impl Iterator<Item = u32> + Clone {
-        self.series_where(|slot| matches!(slot, Slot::Windowed(_)))
-    }
-
-    /// The ids of those that need none, in the order of theirs.
-    pub(crate) fn plain_series(&self) -> impl Iterator<Item = u32> + Clone {
-        self.series_where(|slot| matches!(slot, Slot::Plain(_)))
-    }
-
-    fn series_where(&self, wanted: fn(Slot) -> bool) -> impl Iterator<Item = u32> + Clone {
-        (0u32..).zip(&self.series).filter(move |(_, entry)| wanted(entry.slot)).map(|(id, _)| id)
     }
 
     fn name_of<'a>(&'a self, entry: &'a NameEntry) -> Name<'a> {
@@ -356,6 +345,7 @@ impl LayoutBuilder {
                 names.push(NameEntry { text: *text, kind: *kind, members: start..small(members.len()) });
             }
         }
+        let (windowed, plain) = runs(&series);
         Layout {
             id: 0,
             held: None,
@@ -366,6 +356,7 @@ impl LayoutBuilder {
             labels: self.labels.into(),
             members: members.into(),
             windowed,
+            plain,
             planned: Planned::default(),
         }
     }
@@ -379,6 +370,16 @@ impl LayoutBuilder {
         self.spans.insert(text.into(), span);
         span
     }
+}
+
+/// The series that need a window, and the rest.
+fn runs(series: &[SeriesEntry]) -> (Runs, Runs) {
+    let of = |wanted: bool| {
+        let is_wanted =
+            move |(_, entry): &(u32, &SeriesEntry)| matches!(entry.slot, Slot::Windowed(_)) == wanted;
+        (0u32..).zip(series).filter(is_wanted).map(|(id, _)| id).collect()
+    };
+    (of(true), of(false))
 }
 
 // === impl Span ===

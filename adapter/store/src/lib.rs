@@ -24,6 +24,7 @@ mod pod;
 mod reader;
 mod registry;
 mod room;
+mod runs;
 mod target;
 mod time;
 mod writer;

@@ -74,8 +74,8 @@ impl Page {
         times: &[i64],
         taken: Timestamp,
     ) -> Self {
-        let windowed = History::new(layout.windowed(), depth.max(2));
-        let plain = History::new(layout.plain(), 1);
+        let windowed = History::new(layout.windowed().len(), depth.max(2));
+        let plain = History::new(layout.plain().len(), 1);
         let kept = plan.map(|plan| Kept::new(plan, &layout));
         let mut page = Self { layout, taken, windowed, plain, kept };
         page.record(values, times, taken);
@@ -86,8 +86,8 @@ impl Page {
     pub(crate) fn record(&mut self, values: &[f64], times: &[i64], taken: Timestamp) {
         debug_assert_eq!(values.len(), self.layout.len());
         self.taken = taken;
-        self.windowed.push(self.layout.windowed_series(), values, times, taken);
-        self.plain.push(self.layout.plain_series(), values, times, taken);
+        self.windowed.push(self.layout.windowed(), values, times, taken);
+        self.plain.push(self.layout.plain(), values, times, taken);
         if let Some(kept) = &mut self.kept {
             kept.push(values, times, taken);
         }
@@ -103,10 +103,10 @@ impl Page {
 
     /// The next page, of another layout: series that stand on both keep their window.
     pub(crate) fn relayout(&mut self, layout: Arc<Layout>, values: &[f64], times: &[i64], taken: Timestamp) {
-        let then = (&*self.layout, self.layout.windowed_series());
-        let sources = sources(then, (&layout, layout.windowed_series()));
+        let then = (&*self.layout, self.layout.windowed().ids());
+        let sources = sources(then, (&layout, layout.windowed().ids()));
         self.windowed = self.windowed.carried_over(self.windowed.depth(), &sources);
-        self.plain = History::new(layout.plain(), 1);
+        self.plain = History::new(layout.plain().len(), 1);
         self.layout = layout;
         self.record(values, times, taken);
     }
@@ -205,7 +205,7 @@ impl Page {
     /// What a page of this layout takes of the store's room, without the layout, which is shared.
     pub(crate) fn cost(layout: &Layout, depth: usize, has_times: bool, plan: Option<&Plan>) -> Cost {
         let kept = plan.map_or(0, Plan::cells);
-        let cells = layout.plain() + layout.windowed() * depth.max(2) + kept;
+        let cells = layout.plain().len() + layout.windowed().len() * depth.max(2) + kept;
         let bytes = cells * size_of::<f64>() + if has_times { cells * size_of::<i64>() } else { 0 };
         Cost { series: layout.len(), bytes: size_of::<Self>() + bytes }
     }
