@@ -71,6 +71,10 @@ pub enum PageError {
     },
 }
 
+/// Bytes of a page for each of its samples and labels, somewhat less than is usual: growing step by step means copying.
+const SAMPLE_BYTES: usize = 64;
+const LABEL_BYTES: usize = 32;
+
 // === impl Page ===
 
 impl<'a> Page<'a> {
@@ -85,8 +89,8 @@ impl<'a> Page<'a> {
         if u32::try_from(bytes.len()).is_err() {
             return Err(PageError::TooLong);
         }
-        let mut samples = Vec::new();
-        let mut labels = Vec::new();
+        let mut samples = Vec::with_capacity(limits.series.min(bytes.len() / SAMPLE_BYTES));
+        let mut labels = Vec::with_capacity(bytes.len() / LABEL_BYTES);
         let mut families = Families::default();
         let mut rejected = Rejected::default();
         let mut has_eof = false;
