@@ -40,7 +40,7 @@ const NEW_PAUSE: Duration = Duration::from_secs(1);
 const NEW_TRIES: u32 = 4;
 
 /// How one target is scraped.
-pub(crate) trait Scrape: Clone + Send + 'static {
+pub(crate) trait Scrape: Send + Sync + 'static {
     /// What a target keeps from one scrape to the next.
     type Slot: Send + 'static;
 
@@ -66,7 +66,7 @@ pub(crate) struct ScheduleConfig {
 #[derive(Debug)]
 pub(crate) struct Scheduler<S: Scrape> {
     config: ScheduleConfig,
-    scrape: S,
+    scrape: Arc<S>,
     readers: Readers,
     /// Of the target that is being looked at.
     expected: Vec<Expected>,
@@ -134,7 +134,7 @@ impl<S: Scrape> Scheduler<S> {
     ) -> Self {
         Self {
             config,
-            scrape,
+            scrape: Arc::new(scrape),
             readers,
             expected: Vec::new(),
             metrics,
@@ -300,7 +300,7 @@ impl<S: Scrape> Scheduler<S> {
             if entry.failures > 0 {
                 self.running_suspects.insert(id);
             }
-            let scrape = self.scrape.clone();
+            let scrape = Arc::clone(&self.scrape);
             entry.started = now;
             entry.past.started = now.into_std();
             if entry.is_new {
