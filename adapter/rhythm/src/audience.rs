@@ -233,13 +233,28 @@ mod tests {
     #[test]
     fn who_has_gone_is_forgotten() {
         let start = Instant::now();
+        // How many reads may fail to come after so many that came.
+        for (reads, patience) in [(1, 1), (2, 3), (4, 3), (5, 16), (20, 16)] {
+            let mut audience = Audience::new(Config::for_interval(Duration::from_secs(15)));
+            let id = (0..reads)
+                .filter_map(|n| audience.hear(7, at(start, 15.0 * f64::from(n)), 1))
+                .last()
+                .unwrap();
+            let next = 15.0 * f64::from(reads + patience);
+            assert!(audience.expect(id, at(start, next), &mut Vec::new()), "{reads} reads");
+            assert!(!audience.expect(id, at(start, next + 1.0), &mut Vec::new()), "{reads} reads");
+            assert_eq!(audience.totals().rhythmic, 0);
+        }
+    }
+
+    #[test]
+    fn who_comes_back_is_known_again() {
+        let start = Instant::now();
         let mut audience = Audience::new(Config::for_interval(Duration::from_secs(15)));
         let id = audience.hear(7, start, 1).unwrap();
-        (1..5).for_each(|n| assert_eq!(audience.hear(7, at(start, 15.0 * f64::from(n)), 1), Some(id)));
+        audience.hear(7, at(start, 15.0), 1);
         let mut expected = Vec::new();
-        assert!(audience.expect(id, at(start, 100.0), &mut expected), "two reads missing are no reason");
-        assert!(!audience.expect(id, at(start, 125.0), &mut expected));
-        assert_eq!(audience.totals().rhythmic, 0);
+        assert!(!audience.expect(id, at(start, 100.0), &mut expected));
         // It comes back with another phase.
         assert_eq!(audience.hear(7, at(start, 200.0), 1), Some(id));
         audience.hear(7, at(start, 215.0), 1);

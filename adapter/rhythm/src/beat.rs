@@ -58,8 +58,14 @@ pub(crate) enum Heard {
 
 /// From how many hits on there is nothing more to be believed.
 const STEADY: u32 = 8;
-/// Reads in a row that may fail to come before the beat is given up.
+/// Reads in a row that may fail to come before a beat is given up that was only guessed: it has to come true at once, or at
+/// the next but one for a reader that comes half as often.
+const GUESS_PATIENCE: u32 = 1;
+/// Likewise for one that has come as expected.
 const PATIENCE: u32 = 3;
+/// Likewise once half of [`STEADY`] reads have: an API server that asks another replica each time leaves long gaps. Reads at
+/// random hardly ever look like that.
+const STEADY_PATIENCE: u32 = 16;
 /// The part of a period by which a read may be off and still be the one that was expected: 0.94 s of 15 s, where
 /// autoscalers were seen to be off by 0.1 s.
 const TOLERANCE: u32 = 16;
@@ -97,15 +103,13 @@ impl Beat {
 
     /// Takes note of reads that did not come until `now`; false when there is no beat any more.
     pub(crate) fn is_alive(&mut self, now: Instant) -> bool {
+        let patience = self.patience();
         let mut missed = 0;
-        while now > self.next + self.tolerance() && self.misses <= PATIENCE {
+        while now > self.next + self.tolerance() && self.misses <= patience {
             self.next += self.period;
             self.misses += 1;
             missed += 1;
         }
-        // What was guessed from one read has to come true at once, or at the next but one for a reader that comes
-        // half as often.
-        let patience = if self.is_confirmed() { PATIENCE } else { 1 };
         missed == 0 || self.misses <= patience
     }
 
@@ -158,7 +162,7 @@ impl Beat {
             margin: self.jitter + self.jitter / 4 + SLACK,
             spread,
             // A reader that has gone quiet is soon worth less than one that has just come.
-            weight: belief / f64::from(1 << (2 * self.misses.min(PATIENCE))),
+            weight: belief / f64::from(1 << (2 * self.misses.min(STEADY))),
         })
     }
 
@@ -178,6 +182,14 @@ impl Beat {
             self.stride = strides;
         }
         self.stride
+    }
+
+    fn patience(&self) -> u32 {
+        match self.hits {
+            0 => GUESS_PATIENCE,
+            hits if hits < STEADY / 2 => PATIENCE,
+            _ => STEADY_PATIENCE,
+        }
     }
 
     fn tolerance(&self) -> Duration {

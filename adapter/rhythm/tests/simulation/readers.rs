@@ -86,6 +86,14 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             ..Scenario::of_pods("one autoscaler, each fifth read missing", 40)
         },
         Scenario {
+            readers: vec![autoscaler(28).thinned(29, 2.0)],
+            ..Scenario::of_pods("one of two replicas, each read goes to either", 40)
+        },
+        Scenario {
+            readers: vec![autoscaler(30).thinned(31, 3.0)],
+            ..Scenario::of_pods("one of three replicas, each read goes to any", 40)
+        },
+        Scenario {
             readers: vec![autoscaler(23)],
             fastest: 0.5,
             slowest: 3.0,
@@ -157,6 +165,13 @@ impl Reader {
             n += 1;
             n % each != 0
         });
+        self
+    }
+
+    /// As one of so many replicas hears it when a read goes to any of them.
+    fn thinned(mut self, seed: u64, replicas: f64) -> Self {
+        let mut dice = Dice(seed);
+        self.reads.retain(|_| dice.between(0.0, replicas) < 1.0);
         self
     }
 
