@@ -58,10 +58,7 @@ pub(crate) enum Heard {
 
 /// From how many hits on there is nothing more to be believed.
 const STEADY: u32 = 8;
-/// Reads in a row that may fail to come before a beat is given up that was only guessed: it has to come true at once, or at
-/// the next but one for a reader that comes half as often.
-const GUESS_PATIENCE: u32 = 1;
-/// Likewise for one that has come as expected.
+/// Reads in a row that may fail to come before a beat is given up.
 const PATIENCE: u32 = 3;
 /// Likewise once half of [`STEADY`] reads have: an API server that asks another replica each time leaves long gaps. Reads at
 /// random hardly ever look like that.
@@ -153,17 +150,17 @@ impl Beat {
         Heard::Foreign
     }
 
-    /// What is to be expected of it: nothing as long as it is only guessed.
-    pub(crate) fn expected(&self, spread: Duration) -> Option<Expected> {
-        let belief = f64::from(self.hits) / f64::from(STEADY);
-        self.is_confirmed().then(|| Expected {
+    /// What is to be expected of it. A guess counts for little: enough where nobody else reads, and nothing beside others.
+    pub(crate) fn expected(&self, spread: Duration) -> Expected {
+        let belief = f64::from(self.hits + 1) / f64::from(STEADY + 1);
+        Expected {
             at: self.next,
             period: self.period,
             margin: self.jitter + self.jitter / 4 + SLACK,
             spread,
             // A reader that has gone quiet is soon worth less than one that has just come.
-            weight: belief / f64::from(1 << (2 * self.misses.min(STEADY))),
-        })
+            weight: belief * belief / f64::from(1 << (2 * self.misses.min(STEADY))),
+        }
     }
 
     /// Which of two beats is rather kept.
@@ -185,11 +182,7 @@ impl Beat {
     }
 
     fn patience(&self) -> u32 {
-        match self.hits {
-            0 => GUESS_PATIENCE,
-            hits if hits < STEADY / 2 => PATIENCE,
-            _ => STEADY_PATIENCE,
-        }
+        if self.hits < STEADY / 2 { PATIENCE } else { STEADY_PATIENCE }
     }
 
     fn tolerance(&self) -> Duration {

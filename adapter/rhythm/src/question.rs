@@ -94,7 +94,7 @@ impl Question {
         self.beats.retain_mut(|beat| beat.is_alive(now));
         let pods = u32::try_from(self.pods).unwrap_or(u32::MAX);
         let spread = SPREAD_PER_POD.saturating_mul(pods).min(SPREAD);
-        expected.extend(self.beats.iter().filter_map(|beat| beat.expected(spread)));
+        expected.extend(self.beats.iter().map(|beat| beat.expected(spread)));
         !self.beats.is_empty()
     }
 

@@ -26,7 +26,8 @@ async fn scrapes_come_before_the_reads_that_are_expected() {
     seconds(4).await;
     let mut ages = Vec::new();
     for round in 0..24 {
-        if round >= 4 {
+        // From the second read on.
+        if round >= 1 {
             ages.extend(names.iter().map(|name| stage.age(name)));
         }
         stage.read("messages");
@@ -38,8 +39,8 @@ async fn scrapes_come_before_the_reads_that_are_expected() {
         let count = stage.starts(name).iter().filter(|at| **at >= 64.0).count();
         assert!((19..=21).contains(&count), "{count} scrapes in 20 intervals");
     }
-    // When nobody reads any more, each goes back to its place.
-    seconds(150).await;
+    // When nobody has read for long enough, each goes back to its place.
+    seconds(300).await;
     let last = names.iter().map(|name| *stage.starts(name).last().unwrap() % 15.0);
     let seconds_in_use: HashSet<u64> = last.map(|at| at as u64).collect();
     assert!(seconds_in_use.len() > 10, "{seconds_in_use:?}");
