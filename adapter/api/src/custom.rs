@@ -239,7 +239,7 @@ impl CustomMetrics {
     /// Adds a value to the answer; false if it cannot be said as a quantity.
     pub(crate) fn push(
         &self,
-        draft: &mut Draft<'_>,
+        draft: &mut Draft,
         object: Object<'_>,
         metric: &str,
         value: &Value,

@@ -33,11 +33,11 @@ pub(crate) enum Object<'a> {
 }
 
 /// A list being written.
-pub(crate) struct Document<'a> {
+pub(crate) struct Document {
     version: Version,
-    metric: &'a str,
-    /// The metric selector as every item repeats it: JSON, `null` if there is none.
-    selector: String,
+    /// What every item says of the metric, before its time and at its end.
+    metric: String,
+    end: String,
     json: String,
     items: usize,
     /// The second that was written last, and its text: most items are of the same one.
@@ -83,20 +83,24 @@ impl Object<'_> {
 
 // === impl Document ===
 
-impl<'a> Document<'a> {
-    pub(crate) fn new(version: Version, metric: &'a str, selector: &Selector, capacity: usize) -> Self {
+impl Document {
+    pub(crate) fn new(version: Version, metric: &str, selector: &Selector, capacity: usize) -> Self {
         let mut json = String::with_capacity(128 + 256 * capacity);
         json.push_str(r#"{"kind":"MetricValueList","apiVersion":"custom.metrics.k8s.io/"#);
         json.push_str(version.as_str());
         json.push_str(r#"","metadata":{},"items":["#);
-        Self {
-            version,
-            metric,
-            selector: label_selector(selector).to_string(),
-            json,
-            items: 0,
-            second: (i64::MIN, Cow::Borrowed("")),
-        }
+        let (metric, selector) = (Json::from(metric), label_selector(selector));
+        let (metric, end) = match version {
+            Version::V1Beta1 => (
+                format!(r#"}},"metricName":{metric},"timestamp":""#),
+                format!(r#"","selector":{selector}}}"#),
+            ),
+            Version::V1Beta2 => (
+                format!(r#"}},"metric":{{"name":{metric},"selector":{selector}}},"timestamp":""#),
+                r#""}"#.to_owned(),
+            ),
+        };
+        Self { version, metric, end, json, items: 0, second: (i64::MIN, Cow::Borrowed("")) }
     }
 
     /// Adds an item, in the order of members that Kubernetes' own types write.
@@ -115,21 +119,7 @@ impl<'a> Document<'a> {
         self.string(object.name());
         self.json.push_str(r#","apiVersion":"#);
         self.string(object.api_version());
-        self.json.push_str("},");
-        match self.version {
-            Version::V1Beta1 => {
-                self.json.push_str(r#""metricName":"#);
-                self.string(self.metric);
-            }
-            Version::V1Beta2 => {
-                self.json.push_str(r#""metric":{"name":"#);
-                self.string(self.metric);
-                self.json.push_str(r#","selector":"#);
-                self.json.push_str(&self.selector);
-                self.json.push('}');
-            }
-        }
-        self.json.push_str(r#","timestamp":""#);
+        self.json.push_str(&self.metric);
         let second = value.at.millis().div_euclid(1000);
         if self.second.0 != second {
             self.second = (second, rfc3339(value.at));
@@ -143,12 +133,8 @@ impl<'a> Document<'a> {
             };
             self.write(format_args!(r#","{name}":{}"#, whole_seconds(window)));
         }
-        self.write(format_args!(r#","value":"{quantity}""#));
-        if self.version == Version::V1Beta1 {
-            self.json.push_str(r#","selector":"#);
-            self.json.push_str(&self.selector);
-        }
-        self.json.push('}');
+        self.write(format_args!(r#","value":"{quantity}"#));
+        self.json.push_str(&self.end);
     }
 
     pub(crate) fn finish(mut self) -> Vec<u8> {

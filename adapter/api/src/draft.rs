@@ -12,18 +12,18 @@ use crate::{
 };
 
 /// The answer that is being put together.
-pub(crate) enum Draft<'a> {
-    List(Document<'a>),
+pub(crate) enum Draft {
+    List(Document),
     Table(Table),
 }
 
 // === impl Draft ===
 
-impl<'a> Draft<'a> {
+impl Draft {
     pub(crate) fn new(
         version: Version,
         request: &Request,
-        metric: &'a str,
+        metric: &str,
         series: &Selector,
         items: usize,
     ) -> Self {

@@ -74,10 +74,12 @@ impl Quantity {
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let suffix = SUFFIXES.get(self.thousands).copied().unwrap_or_default();
-        match i64::try_from(self.mantissa) {
-            Ok(small) => write!(f, "{small}{suffix}"),
-            Err(_) => write!(f, "{}{suffix}", self.mantissa),
-        }
+        let mut digits = itoa::Buffer::new();
+        f.write_str(match i64::try_from(self.mantissa) {
+            Ok(small) => digits.format(small),
+            Err(_) => digits.format(self.mantissa),
+        })?;
+        f.write_str(suffix)
     }
 }
 

@@ -1,6 +1,6 @@
 //! 10,000 pods of 500 series, while they come and go and are read.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sandbox::{apiserver::Handle, client::Client};
 use tokio::{
@@ -31,7 +31,8 @@ struct Seen {
     memory: Spread,
     descriptors: Spread,
     good: f64,
-    bad: f64,
+    /// Scrapes that failed, by reason.
+    failed: BTreeMap<String, f64>,
 }
 
 #[tokio::main(worker_threads = 2)]
@@ -64,7 +65,9 @@ pub(crate) async fn run(minutes: u32) {
     println!("| ready after the start, with all pods there | {:.1} s |", podgauge.ready_after.as_secs_f64());
     println!("| CPU, cores | {:.2} |", seen.cores);
     println!("| CPU a scrape, all else included, us | {} |", seen.cpu);
-    println!("| scrapes that went well, and that did not | {:.0}, {:.0} |", seen.good, seen.bad);
+    let failed: Vec<String> = seen.failed.iter().map(|(why, count)| format!("{count:.0} ({why})")).collect();
+    let failed = if failed.is_empty() { "none".to_owned() } else { failed.join(", ") };
+    println!("| scrapes that went well, and that did not | {:.0}, {failed} |", seen.good);
     println!("| resident memory before pods came and went, MB | {calm:.0} |");
     println!("| resident memory, MB | {:.0} |", seen.memory);
     println!("figure memory-large {:.0}", seen.memory);
@@ -123,15 +126,21 @@ async fn watch(podgauge: &Podgauge, end: Instant) -> Seen {
     let mut seen = Seen::default();
     let at_first = podgauge.scrapes().await;
     while Instant::now() + INTERVAL <= end {
-        let (start, before, scrapes) = (Instant::now(), podgauge.cpu(), podgauge.scrapes().await);
+        let (scrapes, start, before) = (podgauge.scrapes().await, Instant::now(), podgauge.cpu());
         sleep(INTERVAL).await;
         let cpu = (podgauge.cpu() - before).as_secs_f64();
-        let after = podgauge.scrapes().await;
         seen.cores.push(cpu / start.elapsed().as_secs_f64());
-        seen.cpu.push(cpu * 1e6 / (after.0 - scrapes.0));
+        let after = podgauge.scrapes().await;
+        seen.cpu.push(cpu * 1e6 / (after.good - scrapes.good));
         seen.memory.push(process::memory(podgauge.id()));
         seen.descriptors.push(process::descriptors(podgauge.id()) as f64);
-        (seen.good, seen.bad) = (after.0 - at_first.0, after.1 - at_first.1);
+        seen.good = after.good - at_first.good;
+        for (why, count) in after.failed {
+            let count = count - at_first.failed.get(&why).unwrap_or(&0.0);
+            if count > 0.0 {
+                seen.failed.insert(why, count);
+            }
+        }
     }
     seen
 }

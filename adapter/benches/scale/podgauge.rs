@@ -1,6 +1,7 @@
 //! podgauge as it ships, as a process.
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
@@ -32,6 +33,13 @@ pub(crate) struct Podgauge {
     authority: Authority,
     /// From its start until it was ready.
     pub(crate) ready_after: Duration,
+}
+
+/// What came of scrapes.
+#[derive(Default)]
+pub(crate) struct Scrapes {
+    pub(crate) good: f64,
+    pub(crate) failed: BTreeMap<String, f64>,
 }
 
 impl Podgauge {
@@ -95,20 +103,24 @@ impl Podgauge {
         cluster.client(admin(cluster)).unwrap()
     }
 
-    /// Scrapes that went well so far, and that did not.
-    pub(crate) async fn scrapes(&self) -> (f64, f64) {
+    /// Scrapes so far, by what came of them.
+    pub(crate) async fn scrapes(&self) -> Scrapes {
         let page = self.admin_get("/metrics").await.unwrap();
-        let (mut good, mut bad) = (0.0, 0.0);
+        let mut scrapes = Scrapes::default();
         for line in page.lines().filter_map(|line| line.strip_prefix("podgauge_scrapes_total{result=\"")) {
             let (result, count) = line.split_once("\"} ").unwrap();
-            *if result == "success" { &mut good } else { &mut bad } += count.parse::<f64>().unwrap();
+            let count = count.parse().unwrap();
+            match result {
+                "success" => scrapes.good = count,
+                _ => drop(scrapes.failed.insert(result.to_owned(), count)),
+            }
         }
-        (good, bad)
+        scrapes
     }
 
     /// Waits until each of so many pods has been scraped.
     pub(crate) async fn knows(&self, pods: usize) {
-        while self.scrapes().await.0 < pods as f64 {
+        while self.scrapes().await.good < pods as f64 {
             sleep(Duration::from_millis(100)).await;
         }
     }
