@@ -11,6 +11,7 @@ use std::{
 
 use crate::{INTERVAL, farm, process, spread::Spread};
 
+/// As many as the scraper's places in the interval.
 const GROUPS: u32 = 20;
 
 /// Microseconds on a processor for each page, in each of so many rounds.

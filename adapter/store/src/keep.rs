@@ -34,8 +34,9 @@ pub(crate) struct Keep(RwLock<Option<(u64, Arc<Policy>)>>);
 pub(crate) struct Plan {
     /// Of the policy that it follows.
     generation: u64,
+    /// Series in the layout, to find one among them.
     ids: Box<[u32]>,
-    /// The same.
+    /// The same, to copy them from a page.
     runs: Runs,
     depth: usize,
 }
