@@ -25,7 +25,7 @@ use hyper_util::{
     server::graceful::GracefulConnection,
 };
 use tokio::{
-    io::BufWriter,
+    io::{AsyncWriteExt as _, BufWriter},
     net::TcpStream,
     sync::watch,
     time::{self, Instant, Sleep},
@@ -80,17 +80,23 @@ pub(crate) enum HandshakeError {
     Tls(#[from] std::io::Error),
 }
 
-/// Shakes hands.
+/// Shakes hands. A peer that cannot agree with us is told why.
 pub(crate) async fn handshake(
     acceptor: TlsAcceptor,
     stream: TcpStream,
     limit: Duration,
 ) -> Result<Stream, HandshakeError> {
     let stream = BufWriter::with_capacity(WRITE_BUFFER_BYTES, stream);
-    match time::timeout(limit, acceptor.accept(stream)).await {
-        Err(_) => Err(HandshakeError::Timeout(limit)),
-        Ok(stream) => Ok(stream?),
-    }
+    let handshake = async {
+        let (error, mut stream) = match acceptor.accept(stream).into_fallible().await {
+            Ok(stream) => return Ok(stream),
+            Err(failed) => failed,
+        };
+        // The alert is written by now, and the peer may be gone.
+        let _ = stream.flush().await;
+        Err(HandshakeError::Tls(error))
+    };
+    time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
 }
 
 /// Serves until the connection, which was accepted at `since`, ends.

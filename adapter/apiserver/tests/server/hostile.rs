@@ -42,6 +42,17 @@ async fn what_is_not_tls() {
     still_serves(&server).await;
 }
 
+/// Whoever looks into why a client cannot connect finds the reason at the client.
+#[tokio::test]
+async fn a_peer_that_cannot_agree_is_told_why() {
+    let server = start(|_| {}).await;
+    let mut stream = TcpStream::connect(server.nobody().address).await.unwrap();
+    // A record that is longer than records may be.
+    stream.write_all(&[22, 3, 1, 255, 255, 1, 2, 3]).await.unwrap();
+    let said = until_closed(stream).await;
+    assert!(matches!(said[..], [21, 3, _, 0, 2, 2, _]), "no fatal alert: {said:?}");
+}
+
 #[tokio::test]
 async fn a_handshake_that_never_comes() {
     let server = start(|config| config.limits.handshake_timeout = Duration::from_secs(3)).await;
