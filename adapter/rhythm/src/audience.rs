@@ -231,6 +231,12 @@ mod tests {
         check(&[0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5], &[]);
     }
 
+    #[test]
+    fn who_asks_all_the_time_has_no_rhythm() {
+        let reads: Vec<f64> = (0..1_000).map(|n| f64::from(n) * 0.2).collect();
+        assert!(!expected_after(&reads).0);
+    }
+
     /// Until there is a rhythm, every read may be an autoscaler's.
     #[test]
     fn one_read_is_a_guess() {

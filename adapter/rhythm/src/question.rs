@@ -57,7 +57,10 @@ impl Question {
         self.last_read = Some(read);
         self.pods = pods;
         self.beats.retain_mut(|beat| beat.is_alive(read));
-        if let Some(beat) = self.nearest(read) {
+        // Who asks all the time has every age there is; no rhythm would help, and looking for one would cost. A guess would
+        // come true by itself.
+        let is_crowded = since.is_some_and(|since| since < config.shortest / 4);
+        if let Some(beat) = self.nearest(read).filter(|beat| beat.is_confirmed() || !is_crowded) {
             match beat.hear(read) {
                 Heard::Hit(error) => {
                     if beat.is_confirmed() {
@@ -69,8 +72,7 @@ impl Question {
                 Heard::Foreign => {}
             }
         }
-        // Who asks all the time has every age there is; no rhythm would help, and looking for one would cost.
-        if since.is_some_and(|since| since < config.shortest / 4) {
+        if is_crowded {
             return Told::Nothing;
         }
         self.take_stray(read, config);

@@ -38,7 +38,12 @@ fn table() {
 /// The promise of the whole: a value is a second old when the autoscaler reads it, for the price of an old one.
 #[test]
 fn a_steady_autoscaler_reads_fresh_values_for_the_same_scrapes() {
-    for name in ["one autoscaler, 15 s", "one autoscaler, 1,000 pods", "one autoscaler, exact to the grid"] {
+    for name in [
+        "one autoscaler, 15 s",
+        "one autoscaler, 1,000 pods",
+        "one autoscaler, exact to the grid",
+        "one autoscaler, and a script that asks all the time",
+    ] {
         let (plain, aligned) =
             (outcome(name, Policy::Plain), outcome(name, Policy::Aligned { per_interval: 1 }));
         assert!(aligned.age(0.5) <= 1.0, "{name}: {aligned}");

@@ -104,6 +104,13 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             more_policies: &[Policy::Aligned { per_interval: 2 }],
             ..Scenario::of_pods("two readers of one question, out of phase", 40)
         },
+        Scenario {
+            readers: vec![
+                autoscaler(32),
+                Reader { question: 1, counts: false, ..Reader::autoscaler(33, 0.1, 0.3) },
+            ],
+            ..Scenario::of_pods("one autoscaler, and a script that asks all the time", 40)
+        },
         Scenario { readers: vec![Reader::noise(26, 6.0)], ..Scenario::of_pods("nothing but kubectl", 40) },
         Scenario {
             readers: vec![Reader::autoscaler(27, 1.0, 1.0)],
