@@ -185,7 +185,10 @@ async fn the_manifests_broker_passes_the_suite_and_its_own_probe() {
     let (right, wrong) = (probe(PASSWORD), probe("guess"));
     assert!(right.status.success(), "{right:?}");
     assert!(!wrong.status.success());
-    assert_eq!(String::from_utf8_lossy(&wrong.stdout).trim(), "the broker answers 'ERROR' to CONNECT");
+    // ActiveMQ refuses and closes at once; now and then the close overtakes what it said.
+    let said = String::from_utf8_lossy(&wrong.stdout);
+    let answers = ["ERROR", "nothing"].map(|answer| format!("the broker answers '{answer}' to CONNECT"));
+    assert!(answers.iter().any(|answer| answer == said.trim()), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
