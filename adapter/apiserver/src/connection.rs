@@ -25,7 +25,6 @@ use hyper_util::{
     server::graceful::GracefulConnection,
 };
 use tokio::{
-    io::{AsyncWriteExt as _, BufWriter},
     net::TcpStream,
     sync::watch,
     time::{self, Instant, Sleep},
@@ -44,12 +43,6 @@ use crate::{
 
 /// The least that hyper buffers.
 const MIN_BUFFER_BYTES: usize = 8 * 1024;
-
-/// TLS has records of 16 KiB at most, and writes each by itself: together they are one system call and wake the peer once.
-const WRITE_BUFFER_BYTES: usize = 32 * 1024;
-
-/// A connection's bytes, whose writes leave when they are flushed.
-pub(crate) type Stream = TlsStream<BufWriter<TcpStream>>;
 
 /// What every connection needs.
 pub(crate) struct Shared {
@@ -80,27 +73,24 @@ pub(crate) enum HandshakeError {
     Tls(#[from] std::io::Error),
 }
 
-/// Shakes hands. A peer that cannot agree with us is told why.
+/// Shakes hands.
 pub(crate) async fn handshake(
     acceptor: TlsAcceptor,
     stream: TcpStream,
     limit: Duration,
-) -> Result<Stream, HandshakeError> {
-    let stream = BufWriter::with_capacity(WRITE_BUFFER_BYTES, stream);
-    let handshake = async {
-        let (error, mut stream) = match acceptor.accept(stream).into_fallible().await {
-            Ok(stream) => return Ok(stream),
-            Err(failed) => failed,
-        };
-        // The alert is written by now, and the peer may be gone.
-        let _ = stream.flush().await;
-        Err(HandshakeError::Tls(error))
-    };
-    time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
+) -> Result<TlsStream<TcpStream>, HandshakeError> {
+    match time::timeout(limit, acceptor.accept(stream)).await {
+        Err(_) => Err(HandshakeError::Timeout(limit)),
+        Ok(stream) => Ok(stream?),
+    }
 }
 
 /// Serves until the connection, which was accepted at `since`, ends.
-pub(crate) async fn serve(stream: Stream, since: Instant, shared: Arc<Shared>) -> Result<(), hyper::Error> {
+pub(crate) async fn serve(
+    stream: TlsStream<TcpStream>,
+    since: Instant,
+    shared: Arc<Shared>,
+) -> Result<(), hyper::Error> {
     let (_, tls) = stream.get_ref();
     let is_http2 = tls.alpn_protocol() == Some(b"h2");
     let chain = tls.peer_certificates().unwrap_or_default().iter().map(|c| c.clone().into_owned());
