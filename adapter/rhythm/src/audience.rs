@@ -241,9 +241,19 @@ mod tests {
     #[test]
     fn one_read_is_a_guess() {
         assert_eq!(expected_after(&[1.0]), (false, vec![160]));
-        assert_eq!(expected_after(&[1.0, 4.0]), (false, vec![160, 190]));
-        // It is worth less than what came true.
-        assert_eq!(expected_after(&[1.0, 16.0, 20.0]), (true, vec![310, 350]));
+        // Several may be anybody's, and a rhythm is better.
+        assert_eq!(expected_after(&[1.0, 5.0]), (false, vec![]));
+        assert_eq!(expected_after(&[1.0, 16.0, 20.0]), (true, vec![310]));
+    }
+
+    #[test]
+    fn no_rhythm_is_longer_than_the_longest() {
+        // Steady, and then at each 17th of its times.
+        let mut reads: Vec<f64> = (0..10).map(|n| 15.0 * f64::from(n)).collect();
+        reads.extend((1..10).map(|n| 135.0 + 255.0 * f64::from(n)));
+        let (is_rhythmic, expected) = expected_after(&reads);
+        assert!(is_rhythmic && expected.len() == 1, "{expected:?}");
+        assert_eq!(expected[0], 10 * (135 + 255 * 9 + 15));
     }
 
     #[test]

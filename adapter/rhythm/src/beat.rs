@@ -16,6 +16,8 @@ pub struct Expected {
     pub spread: Duration,
     /// How much there is to be believed in it: from just above 0 to 1.
     pub weight: f64,
+    /// It has not come true yet, and counts only where nothing else is expected.
+    pub is_guess: bool,
 }
 
 /// A train of reads with a period.
@@ -34,8 +36,9 @@ pub(crate) struct Beat {
     misses: u32,
     /// Of the last read: what was expected, how it came, and the beat as it was before.
     last: Option<Hit>,
-    /// How many periods passed between the last two reads.
+    /// How many periods passed between the last two reads, and how often in a row it was as many before.
     stride: u32,
+    repeats: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,9 +63,11 @@ pub(crate) enum Heard {
 const STEADY: u32 = 8;
 /// Reads in a row that may fail to come before a beat is given up.
 const PATIENCE: u32 = 3;
-/// Likewise once half of [`STEADY`] reads have: an API server that asks another replica each time leaves long gaps. Reads at
-/// random hardly ever look like that.
+/// Likewise once half of [`STEADY`] reads have come, and close to when they were expected: an API server that asks another
+/// replica each time leaves long gaps. Reads at random are rarely that close for long.
 const STEADY_PATIENCE: u32 = 16;
+/// How often in a row a steady beat has to skip as many reads to have a longer period.
+const STEADY_REPEATS: u32 = 3;
 /// The part of a period by which a read may be off and still be the one that was expected: 0.94 s of 15 s, where
 /// autoscalers were seen to be off by 0.1 s.
 const TOLERANCE: u32 = 16;
@@ -79,9 +84,18 @@ const FIRST_JITTER: Duration = Duration::from_millis(125);
 // === impl Beat ===
 
 impl Beat {
-    /// A beat that is only guessed: after one read, or from the distance of two.
+    /// A beat that is only guessed, after one read.
     pub(crate) fn guessed(read: Instant, period: Duration) -> Self {
-        Self { next: read + period, period, jitter: FIRST_JITTER, hits: 0, misses: 0, last: None, stride: 1 }
+        Self {
+            next: read + period,
+            period,
+            jitter: FIRST_JITTER,
+            hits: 0,
+            misses: 0,
+            last: None,
+            stride: 1,
+            repeats: 0,
+        }
     }
 
     /// A beat that three reads agree on.
@@ -119,11 +133,11 @@ impl Beat {
         })
     }
 
-    /// Takes in a read.
-    pub(crate) fn hear(&mut self, read: Instant) -> Heard {
+    /// Takes in a read of a reader who comes at least each `longest`.
+    pub(crate) fn hear(&mut self, read: Instant, longest: Duration) -> Heard {
         let error = apart(read, self.next);
         if error <= self.tolerance() {
-            let periods = self.count_periods();
+            let periods = self.count_periods(longest);
             let late = read.saturating_duration_since(self.next);
             let early = self.next.saturating_duration_since(read);
             self.last = Some(Hit { expected: self.next, error, jitter_before: self.jitter });
@@ -150,7 +164,7 @@ impl Beat {
         Heard::Foreign
     }
 
-    /// What is to be expected of it. A guess counts for little: enough where nobody else reads, and nothing beside others.
+    /// What is to be expected of it.
     pub(crate) fn expected(&self, spread: Duration) -> Expected {
         let belief = f64::from(self.hits + 1) / f64::from(STEADY + 1);
         Expected {
@@ -160,6 +174,7 @@ impl Beat {
             spread,
             // A reader that has gone quiet is soon worth less than one that has just come.
             weight: belief * belief / f64::from(1 << (2 * self.misses.min(STEADY))),
+            is_guess: !self.is_confirmed(),
         }
     }
 
@@ -169,20 +184,25 @@ impl Beat {
     }
 
     /// How many periods have passed since the last read, now that one has come. A reader that comes at every n-th time
-    /// over and over has n times the period.
-    fn count_periods(&mut self) -> u32 {
+    /// over and over has n times the period. If it was steady that takes longer: its other reads may go elsewhere.
+    fn count_periods(&mut self, longest: Duration) -> u32 {
         let strides = self.misses + 1;
-        if strides > 1 && strides == self.stride {
+        self.repeats = if strides == self.stride { self.repeats + 1 } else { 0 };
+        self.stride = strides;
+        let enough = if self.is_steady() { STEADY_REPEATS } else { 1 };
+        if strides > 1 && self.repeats >= enough && self.period * strides <= longest {
             self.period *= strides;
-            self.stride = 1;
-        } else {
-            self.stride = strides;
+            (self.stride, self.repeats) = (1, 0);
         }
         self.stride
     }
 
     fn patience(&self) -> u32 {
-        if self.hits < STEADY / 2 { PATIENCE } else { STEADY_PATIENCE }
+        if self.is_steady() && self.jitter <= self.tolerance() / 2 { STEADY_PATIENCE } else { PATIENCE }
+    }
+
+    fn is_steady(&self) -> bool {
+        self.hits >= STEADY / 2
     }
 
     fn tolerance(&self) -> Duration {

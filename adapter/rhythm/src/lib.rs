@@ -14,8 +14,8 @@
 //! # Promises
 //! - Reads move scrapes; they never add any beyond [`Pace::per_interval`]: an [`Allowance`] that is spent over time, not
 //!   a rule of thumb, bounds them, whatever arrives.
-//! - What has no rhythm changes nothing: without an expected read there is no advice, and the caller's own schedule
-//!   holds.
+//! - Without an expected read there is no advice, and the caller's own schedule holds. A single read is a guess at a rhythm;
+//!   it counts where nothing better is known.
 //! - What is remembered is bounded by [`Config`]. Whoever makes up questions loses others nothing but rhythm.
 //! - Nothing here reads a clock, waits, or draws a random number: the same reads at the same instants give the same
 //!   advice.

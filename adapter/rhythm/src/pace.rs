@@ -72,22 +72,24 @@ impl Pace {
         if self.per_interval == 0 || expected.is_empty() {
             return None;
         }
+        let is_sure = expected.iter().any(|expected| !expected.is_guess);
+        let counted = || expected.iter().filter(move |expected| !(is_sure && expected.is_guess));
         let earliest = allowance.earliest(self).max(now);
         let latest = (past.started + self.interval + self.interval / 2).max(now);
         let usual = (past.started + self.interval).max(earliest).min(latest);
         let before_reads = || {
-            expected.iter().flat_map(|expected| {
+            counted().flat_map(|expected| {
                 let lead = past.lead(expected);
                 reads(expected, latest + lead)
                     .filter_map(move |at| at.checked_sub(lead))
                     .filter(|at| *at >= earliest && *at <= latest)
             })
         };
-        // With scrapes to spare, each read has its own as far as they go.
-        if self.per_interval > 1 {
+        // With scrapes to spare, each read has its own as far as they go; none is spent on a guess.
+        if self.per_interval > 1 && is_sure {
             return Some(before_reads().min().map_or(usual, |at| at.min(usual)));
         }
-        let with_age = |at| (at, self.age(at, past, expected));
+        let with_age = |at| (at, self.age(at, past, counted()));
         let usual = with_age(usual);
         let nearest = before_reads().min_by_key(|at| apart(*at, usual.0)).map(with_age);
         let kept = nearest.filter(|nearest| nearest.1 <= usual.1).unwrap_or(usual);
@@ -104,7 +106,7 @@ impl Pace {
 
     /// The age of values at the reads ahead, all together, if the next scrape begins at `next` and others follow at
     /// intervals.
-    fn age(&self, next: Instant, past: &Past, expected: &[Expected]) -> f64 {
+    fn age<'a>(&self, next: Instant, past: &Past, expected: impl Iterator<Item = &'a Expected>) -> f64 {
         let end = past.started + self.interval * HORIZON;
         let mut sum = 0.0;
         for expected in expected {
@@ -189,7 +191,7 @@ mod tests {
 
     fn expected(at: Instant, period: Duration, weight: f64) -> Expected {
         let (margin, spread) = (Duration::from_millis(200), Duration::ZERO);
-        Expected { at, period, margin, spread, weight }
+        Expected { at, period, margin, spread, weight, is_guess: false }
     }
 
     fn seconds(seconds: f64) -> Duration {

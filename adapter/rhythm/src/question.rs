@@ -60,8 +60,8 @@ impl Question {
         // Who asks all the time has every age there is; no rhythm would help, and looking for one would cost. A guess would
         // come true by itself.
         let is_crowded = since.is_some_and(|since| since < config.shortest / 4);
-        if let Some(beat) = self.nearest(read).filter(|beat| beat.is_confirmed() || !is_crowded) {
-            match beat.hear(read) {
+        if let Some(beat) = self.nearest(read, |beat| beat.is_confirmed() || !is_crowded) {
+            match beat.hear(read, config.longest) {
                 Heard::Hit(error) => {
                     if beat.is_confirmed() {
                         self.period = beat.period();
@@ -96,13 +96,17 @@ impl Question {
         self.beats.retain_mut(|beat| beat.is_alive(now));
         let pods = u32::try_from(self.pods).unwrap_or(u32::MAX);
         let spread = SPREAD_PER_POD.saturating_mul(pods).min(SPREAD);
-        expected.extend(self.beats.iter().map(|beat| beat.expected(spread)));
+        // One read may be the first of a beat. Several that have nothing to do with each other are somebody's at a terminal.
+        let guesses_count = self.beats.len() == 1;
+        let beats = self.beats.iter().filter(|beat| beat.is_confirmed() || guesses_count);
+        expected.extend(beats.map(|beat| beat.expected(spread)));
         !self.beats.is_empty()
     }
 
-    fn nearest(&mut self, read: Instant) -> Option<&mut Beat> {
+    fn nearest(&mut self, read: Instant, may_hear: impl Fn(&Beat) -> bool) -> Option<&mut Beat> {
         self.beats
             .iter_mut()
+            .filter(|beat| may_hear(beat))
             .filter_map(|beat| Some((beat.distance(read)?, beat)))
             .min_by_key(|(distance, beat)| (*distance, std::cmp::Reverse(beat.rank())))
             .map(|(_, beat)| beat)
